@@ -1,0 +1,128 @@
+package authz
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/policy"
+)
+
+// dateFormat is how dates stand in the request context (AWS IAM User Guide, "Date condition operators").
+const dateFormat = "2006-01-02T15:04:05Z"
+
+// callerKeys sets the condition keys that tell who calls and how. A key that does not apply is absent, never empty.
+// Source: AWS IAM User Guide, "AWS global condition context keys".
+func callerKeys(ctx *policy.Context, c *authn.Caller) {
+	ctx.Set("aws:userid", c.UserID)
+	ctx.Set("aws:PrincipalAccount", c.Account)
+	switch c.Kind {
+	case authn.Root:
+		ctx.Set("aws:PrincipalArn", c.ARN)
+		ctx.Set("aws:PrincipalType", "Account")
+	case authn.User:
+		ctx.Set("aws:PrincipalArn", c.Entity.ARN)
+		ctx.Set("aws:PrincipalType", "User")
+		ctx.Set("aws:username", c.Entity.Name)
+	case authn.RoleSession:
+		ctx.Set("aws:PrincipalArn", c.Entity.ARN) // the role, not the session
+		ctx.Set("aws:PrincipalType", "AssumedRole")
+	case authn.FederatedUser:
+		ctx.Set("aws:PrincipalArn", c.ARN)
+		ctx.Set("aws:PrincipalType", "FederatedUser")
+	case authn.Anonymous:
+		ctx.Set("aws:userid", "anonymous")
+		ctx.Set("aws:PrincipalAccount", "anonymous")
+		ctx.Set("aws:PrincipalType", "Anonymous")
+		return
+	}
+	ctx.Set("aws:PrincipalIsAWSService", "false")
+	principalTags(ctx, c)
+	sessionKeys(ctx, c)
+}
+
+// principalTags sets aws:PrincipalTag/KEY: the entity's tags, overlaid by the session's (keys compare ignoring case).
+func principalTags(ctx *policy.Context, c *authn.Caller) {
+	if c.Entity != nil {
+		for _, t := range c.Entity.Tags {
+			ctx.Set("aws:PrincipalTag/"+t.Key, t.Value)
+		}
+	}
+	if c.Session != nil {
+		for _, t := range c.Session.Tags {
+			ctx.Set("aws:PrincipalTag/"+t.Key, t.Value)
+		}
+	}
+}
+
+// sessionKeys sets the keys that only temporary credentials have.
+func sessionKeys(ctx *policy.Context, c *authn.Caller) {
+	s := c.Session
+	if s == nil {
+		return
+	}
+	ctx.Set("aws:TokenIssueTime", s.IssuedAt.UTC().Format(dateFormat))
+	if s.MFATime.IsZero() {
+		ctx.Set("aws:MultiFactorAuthPresent", "false")
+	} else {
+		ctx.Set("aws:MultiFactorAuthPresent", "true")
+		ctx.Set("aws:MultiFactorAuthAge", strconv.FormatInt(int64(c.Request.Time.Sub(s.MFATime)/time.Second), 10))
+	}
+	if s.SourceIdentity != "" {
+		ctx.Set("aws:SourceIdentity", s.SourceIdentity)
+	}
+	if s.Provider != "" {
+		ctx.Set("aws:FederatedProvider", s.Provider)
+	}
+	for key, values := range s.FederatedKeys {
+		if len(values) == 1 {
+			ctx.Set(key, values[0])
+		} else {
+			ctx.SetList(key, values)
+		}
+	}
+}
+
+// requestKeys sets the condition keys of the call itself and of the resource. They come after the caller's, and the
+// operation's own keys last: a caller cannot set reserved keys, because none of the names is the caller's to choose but
+// the tag keys, and those sit behind a fixed prefix.
+func requestKeys(ctx *policy.Context, c *authn.Caller, q *Question) {
+	r := c.Request
+	ctx.Set("aws:CurrentTime", r.Time.UTC().Format(dateFormat))
+	ctx.Set("aws:EpochTime", strconv.FormatInt(r.Time.Unix(), 10))
+	ctx.Set("aws:SecureTransport", strconv.FormatBool(r.SecureTransport))
+	ctx.Set("aws:UserAgent", r.UserAgent)
+	ctx.Set("aws:SourceIp", r.SourceIP)
+	ctx.Set("aws:ViaAWSService", "false")
+	if r.Region != "" {
+		ctx.Set("aws:RequestedRegion", r.Region)
+	}
+	if r.Referer != "" {
+		ctx.Set("aws:Referer", r.Referer)
+	}
+	ctx.Set("aws:ResourceAccount", q.account(c))
+	for _, t := range q.ResourceTags {
+		ctx.Set("aws:ResourceTag/"+t.Key, t.Value)
+		ctx.Set("iam:ResourceTag/"+t.Key, t.Value)
+	}
+	for _, t := range q.RequestTags {
+		ctx.Set("aws:RequestTag/"+t.Key, t.Value)
+	}
+	if keys := q.tagKeys(); keys != nil {
+		ctx.SetList("aws:TagKeys", keys)
+	}
+	if q.Keys != nil {
+		q.Keys(ctx)
+	}
+}
+
+func (q *Question) tagKeys() []string {
+	if q.TagKeys != nil || len(q.RequestTags) == 0 {
+		return q.TagKeys
+	}
+	keys := make([]string, len(q.RequestTags))
+	for i, t := range q.RequestTags {
+		keys[i] = t.Key
+	}
+	return keys
+}

@@ -1,0 +1,2 @@
+// Package session is the state of live sessions.
+package session

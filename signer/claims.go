@@ -1,0 +1,56 @@
+package signer
+
+import (
+	"time"
+
+	"github.com/stint-sts/stint/secret"
+)
+
+// SessionKind tells which operation made a session.
+type SessionKind string
+
+// The kinds of session.
+const (
+	RoleSession      SessionKind = "role"       // AssumeRole, AssumeRoleWithSAML, AssumeRoleWithWebIdentity
+	UserSession      SessionKind = "user"       // GetSessionToken
+	FederatedSession SessionKind = "federation" // GetFederationToken
+)
+
+// Claims are the facts of a session that its token carries, signed. A Claims that Verify returned is shared: do not change it.
+type Claims struct {
+	Kind        SessionKind
+	Account     string
+	ARN         string // of the session: assumed-role ARN, user ARN, federated-user ARN
+	EntityARN   string // of the role or user behind it, with path
+	EntityID    string // AROA… or AIDA…; the account id for root
+	AccessKeyID string // ASIA…; the token's jti
+	IssuedAt    time.Time
+	ExpiresAt   time.Time
+
+	SessionName    string // role session name, or the federated user's name
+	SourceIdentity string
+	Tags           []Tag
+	TransitiveKeys []string  // keys of Tags that pass on to the next role, as spelled there
+	MFATime        time.Time // when MFA was checked; zero: without MFA
+	Chained        bool      // made with the credentials of another role session
+	Parent         string    // access key id that asked for it
+
+	Provider      string              // federated: provider ARN
+	FederatedKeys map[string][]string // SAML and OIDC condition keys that later requests may test
+	Policy        string              // inline session policy as given; empty: none
+	PolicyARNs    []string            // managed session policies, by reference
+}
+
+// Tag is a session tag.
+type Tag struct {
+	Key   string
+	Value string
+}
+
+// Credentials are the three values that a client needs, and when they end.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey secret.String
+	SessionToken    secret.String
+	Expiration      time.Time
+}

@@ -1,0 +1,2 @@
+// Package signer mints and verifies temporary credentials.
+package signer
