@@ -1,13 +1,39 @@
 package policy
 
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
 // Document is a parsed, validated and compiled policy. It is immutable and safe for concurrent use.
 type Document struct {
-	kind Kind
-	text string
+	kind       Kind
+	text       string
+	size       int
+	variables  bool // version 2012-10-17
+	statements []statement
+	services   []uint64 // serviceBit mask of statements[i], apart so that a scan touches little memory
+	keys       []string // for ContextKeys
+	arns       []arnRef // user and role ARNs among the principals
 }
 
-// Parse reads text as a policy of the given kind, refuses whatever AWS refuses on write, and compiles it. The error is an *Error.
-func Parse(kind Kind, text string) (*Document, error) { return &Document{kind: kind, text: text}, nil }
+// arnRef is a place in the text where a user or role ARN stands as a principal, quotes included.
+type arnRef struct {
+	start, end int
+	arn        string
+}
+
+// statement is one compiled statement.
+type statement struct {
+	sid        string
+	deny       bool
+	principals *principalSet // nil: the document is of a kind without principals
+	actions    actionSet
+	resources  resourceSet
+	conditions []condition
+}
 
 // Text returns the document as it was given to Parse.
 func (d *Document) Text() string { return d.text }
@@ -15,28 +41,92 @@ func (d *Document) Text() string { return d.text }
 // Kind returns the kind that the document was parsed as.
 func (d *Document) Kind() Kind { return d.kind }
 
-// Size returns the number of characters outside white space, which is what IAM's size quotas count.
-func (d *Document) Size() int { return len(d.text) }
+// Size returns the number of characters without the white space between tokens, which is what IAM's quotas count.
+func (d *Document) Size() int { return d.size }
 
-// Principals returns the user and role ARNs that the document names as AWS principals, unique and in order.
-func (d *Document) Principals() []string { return nil }
-
-// Bind returns a copy in which those ARNs match by unique id only.
-func (d *Document) Bind(ids map[string]string) *Document { return d }
-
-// Rewrite returns the text with each of those ARNs replaced by what f returns, white space untouched.
-func (d *Document) Rewrite(f func(arn string) string) string { return d.text }
-
-// ContextKeys returns the condition keys and variables of the document, as spelled, without repetition.
-func (d *Document) ContextKeys() []string { return nil }
-
-// Error tells why a document was refused.
-type Error struct {
-	Message      string // AWS's sentence
-	Path         string // for example Statement[0].Effect
-	Reason       string // the precise reason, for people
-	Offset       int    // in bytes, from 0
-	Line, Column int    // from 1; the column counts characters
+// significantChars counts the characters of valid JSON but for white space outside of strings.
+func significantChars(text string) int {
+	count, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+			count += 2
+			continue
+		case c == '"':
+			inString = !inString
+		case !inString && isSpace(c), !utf8.RuneStart(c):
+			continue
+		}
+		count++
+	}
+	return count
 }
 
-func (e *Error) Error() string { return e.Message }
+// Principals returns the user and role ARNs that the document names as AWS principals, each once, in order of appearance.
+// They are what a directory must resolve before the document is stored.
+func (d *Document) Principals() []string {
+	var arns []string
+	for _, ref := range d.arns {
+		if !slices.Contains(arns, ref.arn) {
+			arns = append(arns, ref.arn)
+		}
+	}
+	return arns
+}
+
+// Bind returns a copy in which the ARNs of Principals match by unique id only (Principal.ID), as IAM does from the moment a
+// trust policy is stored: a user or role that is deleted and made again under the same name has another id and is not
+// trusted. An ARN that ids does not map matches nobody. An unbound document matches by the text of the ARN.
+func (d *Document) Bind(ids map[string]string) *Document {
+	bound := *d
+	bound.statements = slices.Clone(d.statements)
+	for i := range bound.statements {
+		s := &bound.statements[i]
+		if s.principals == nil {
+			continue
+		}
+		set := &principalSet{negated: s.principals.negated, entries: slices.Clone(s.principals.entries)}
+		for j := range set.entries {
+			if e := &set.entries[j]; e.form == userARN || e.form == roleARN {
+				e.bound, e.id = true, ids[e.value]
+			}
+		}
+		s.principals = set
+	}
+	return &bound
+}
+
+// Rewrite returns the text with each ARN of Principals replaced by what f returns for it, all else untouched. It serves to
+// show the bare unique id of a deleted user or role, as IAM does.
+func (d *Document) Rewrite(f func(arn string) string) string {
+	var b strings.Builder
+	done := 0
+	for _, ref := range d.arns {
+		replacement := f(ref.arn)
+		if replacement == ref.arn {
+			continue
+		}
+		quoted, err := json.Marshal(replacement)
+		if err != nil {
+			continue // a string always marshals
+		}
+		b.WriteString(d.text[done:ref.start])
+		b.Write(quoted)
+		done = ref.end
+	}
+	b.WriteString(d.text[done:])
+	return b.String()
+}
+
+// ContextKeys returns the condition keys and variables that the document uses, as first spelled, each once ignoring case.
+func (d *Document) ContextKeys() []string { return slices.Clone(d.keys) }
+
+// addKey remembers a key for ContextKeys.
+func (d *Document) addKey(seen map[string]bool, k *contextKey) {
+	folded := strings.ToLower(k.folded)
+	if !seen[folded] {
+		seen[folded] = true
+		d.keys = append(d.keys, k.name)
+	}
+}

@@ -1,0 +1,39 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Error tells why a document was refused: AWS's sentence for the caller, place and precise reason for people.
+type Error struct {
+	Message      string // AWS's sentence for MalformedPolicyDocument, such as "Syntax errors in policy."
+	Path         string // the element, such as Statement[0].Effect; empty for the document itself
+	Offset       int    // in bytes from the start of the text
+	Line, Column int    // from 1; the column counts characters
+	Reason       string // what exactly is wrong
+}
+
+// Error returns reason and place. The sentence for the wire is Message.
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("line %d column %d: %s", e.Line, e.Column, e.Reason)
+	}
+	return fmt.Sprintf("line %d column %d: %s: %s", e.Line, e.Column, e.Path, e.Reason)
+}
+
+// errorAt fills in line and column of an offset.
+func errorAt(text string, offset int, path, message, reason string) *Error {
+	offset = min(offset, len(text))
+	before := text[:offset]
+	lineStart := strings.LastIndexByte(before, '\n') + 1
+	return &Error{
+		Message: message,
+		Path:    path,
+		Offset:  offset,
+		Line:    strings.Count(before, "\n") + 1,
+		Column:  utf8.RuneCountInString(before[lineStart:]) + 1,
+		Reason:  reason,
+	}
+}

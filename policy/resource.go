@@ -1,0 +1,129 @@
+package policy
+
+import "strings"
+
+// arnParts is an ARN cut at its first five colons.
+type arnParts struct {
+	valid bool
+	whole string
+	head  string    // everything up to and with the fifth colon
+	parts [6]string // the sixth keeps all further colons
+}
+
+// splitARN cuts s; valid tells whether it starts with arn: and has six parts.
+func splitARN(s string) arnParts {
+	a := arnParts{whole: s}
+	if !strings.HasPrefix(s, "arn:") {
+		return a
+	}
+	start := 0
+	for i := range 5 {
+		colon := strings.IndexByte(s[start:], ':')
+		if colon < 0 {
+			return a
+		}
+		a.parts[i] = s[start : start+colon]
+		start += colon + 1
+	}
+	a.head, a.parts[5], a.valid = s[:start], s[start:], true
+	return a
+}
+
+// resourceSet is a Resource or NotResource element.
+type resourceSet struct {
+	negated  bool // NotResource
+	all      bool // *
+	patterns []resourcePattern
+}
+
+// resourcePattern is an ARN pattern, compared part by part: a wildcard never crosses one of the first five colons, except
+// that a star at the very end of a pattern with fewer than six parts covers everything below it.
+type resourcePattern struct {
+	head     string    // the first five parts when they hold no wildcard; then parts is nil
+	parts    []pattern // otherwise the parts before the last, as far as given
+	last     pattern   // the sixth part; of a short pattern, its last part
+	short    bool      // fewer than six parts
+	trailing bool      // short, and ends in a star
+	open     bool      // short, and missing parts count as *
+}
+
+// newResourceSet compiles resource texts that were validated. In identity-type policies the missing parts of a short pattern
+// count as *; in resource policies a short pattern without a star at its end matches nothing.
+func newResourceSet(resources []string, negated, variables, resourcePolicy bool) resourceSet {
+	set := resourceSet{negated: negated}
+	for _, r := range resources {
+		if r == "*" {
+			set.all = true
+			continue
+		}
+		set.patterns = append(set.patterns, newResourcePattern(r, variables, resourcePolicy))
+	}
+	return set
+}
+
+func newResourcePattern(s string, variables, resourcePolicy bool) resourcePattern {
+	if a := splitARN(s); a.valid && !strings.ContainsAny(a.head, "*?") {
+		return resourcePattern{head: a.head, last: compile(tokenize(a.parts[5], variables, true))}
+	}
+	parts := strings.SplitN(s, ":", 6)
+	n := len(parts) - 1
+	r := resourcePattern{short: n < 5}
+	for _, part := range parts[:n] {
+		r.parts = append(r.parts, compile(tokenize(part, false, true)))
+	}
+	// A variable may stand only after the fifth colon (IAM User Guide, "IAM policy elements: Variables and tags").
+	r.last = compile(tokenize(parts[n], variables && !r.short, true))
+	r.trailing = r.short && strings.HasSuffix(s, "*")
+	r.open = r.short && !resourcePolicy
+	return r
+}
+
+func (r *resourcePattern) match(request *arnParts, ctx *Context) bool {
+	if !request.valid {
+		return false
+	}
+	if r.parts == nil {
+		return request.head == r.head && r.last.match(request.parts[5], ctx)
+	}
+	for i := range r.parts {
+		if !r.parts[i].match(request.parts[i], ctx) {
+			return false
+		}
+	}
+	n := len(r.parts)
+	switch {
+	case !r.short:
+		return r.last.match(request.parts[5], ctx)
+	case r.trailing:
+		return r.last.match(request.from(n), ctx)
+	default:
+		return r.open && r.last.match(request.parts[n], ctx)
+	}
+}
+
+// from returns the text of the ARN from its part n on.
+func (a *arnParts) from(n int) string {
+	start := n
+	for i := range n {
+		start += len(a.parts[i])
+	}
+	return a.whole[start:]
+}
+
+// match reports whether the element covers the requested resource. A resource that is not an ARN (an action without resource
+// asks for "*") is covered by * only.
+func (s *resourceSet) match(request *arnParts, ctx *Context) bool {
+	return s.listed(request, ctx) != s.negated
+}
+
+func (s *resourceSet) listed(request *arnParts, ctx *Context) bool {
+	if s.all {
+		return true
+	}
+	for i := range s.patterns {
+		if s.patterns[i].match(request, ctx) {
+			return true
+		}
+	}
+	return false
+}
