@@ -26,7 +26,7 @@ type param struct{ name, value string }
 // kind MalformedQueryString or MalformedInput for what is not a form, for a name given twice anywhere (AWS takes the first;
 // a caller gains nothing honest from two), and beyond 2,000 parameters or 256 bytes of a name. Texts must be UTF-8
 // without NUL. Parameters of a presigned URL (X-Amz-*) are left out: they belong to authentication. The caller bounds the
-// size of rawQuery and body.
+// size of rawQuery and body; neither is kept.
 func ParseForm(method, contentType, rawQuery string, body []byte) (*Form, error) {
 	if err := checkEnvelope(method, contentType, body); err != nil {
 		return nil, err
