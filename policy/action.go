@@ -4,8 +4,9 @@ import "strings"
 
 // actionSet is an Action or NotAction element. Actions compare ignoring case and hold no variables.
 type actionSet struct {
-	negated  bool // NotAction
-	all      bool // *
+	negated  bool     // NotAction
+	all      bool     // *
+	texts    []string // as written
 	services uint64
 	hashes   []uint32 // hashFold of exact[i]
 	exact    []string
@@ -24,7 +25,7 @@ func serviceBit(action string) uint64 {
 
 // newActionSet compiles action texts that were validated.
 func newActionSet(actions []string, negated bool) actionSet {
-	set := actionSet{negated: negated}
+	set := actionSet{negated: negated, texts: actions}
 	for _, a := range actions {
 		switch {
 		case a == "*":

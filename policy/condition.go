@@ -13,12 +13,13 @@ var setOperatorPrefixes = [...]string{noSet: "", forAllValues: "ForAllValues:", 
 
 // condition is one operator applied to one key. The conditions of a statement must all hold.
 type condition struct {
-	op       *operator
-	set      setOperator
-	ifExists bool
-	key      contextKey
-	values   []string // as written
-	matcher  matcher
+	op        *operator
+	set       setOperator
+	ifExists  bool
+	key       contextKey
+	values    []string // as written
+	variables bool     // values may hold variables
+	matcher   matcher
 }
 
 // operatorName spells the operator as AWS does.

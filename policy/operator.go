@@ -30,6 +30,11 @@ type operator struct {
 	compile func(values []string, variables bool) (matcher, []int)
 }
 
+// variables tells whether variables in the values are resolved: for strings and ARNs only.
+func (o *operator) variables() bool {
+	return strings.HasPrefix(o.name, "String") || strings.HasPrefix(o.name, "Arn")
+}
+
 var operators = func() map[string]*operator {
 	rows := []*operator{
 		{name: "StringEquals", compile: compileStrings(false)},
@@ -384,4 +389,3 @@ func (m *networkMatcher) match(got string, _ *Context) outcome {
 	}
 	return partialOutcome(m.partial)
 }
-

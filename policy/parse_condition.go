@@ -78,6 +78,7 @@ func (p *parser) condition(c *condition, m *member, path string) *Error {
 		}
 		return p.fail(nodes[i], path, message, "%s cannot compare %q", c.op.name, c.values[i])
 	}
+	c.variables = p.doc.variables && c.op.variables()
 	p.valueKeys(c)
 	return nil
 }

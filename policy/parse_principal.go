@@ -30,7 +30,7 @@ func (p *parser) principals(n *node, e *elements, s *statement, path string) *Er
 
 func (p *parser) principalSet(set *principalSet, n *node, path string) *Error {
 	if n.kind == stringNode && n.text == "*" {
-		set.entries = []principal{{form: everyone}}
+		set.entries = []principal{{form: everyone, text: "*"}}
 		return nil
 	}
 	if n.kind != objectNode || len(n.members) == 0 {
@@ -51,6 +51,7 @@ func (p *parser) principalSet(set *principalSet, n *node, path string) *Error {
 			if entry.form == userARN || entry.form == roleARN {
 				p.doc.arns = append(p.doc.arns, arnRef{v.start, v.end, v.text})
 			}
+			entry.text = v.text
 			set.entries = append(set.entries, entry)
 		}
 	}

@@ -42,6 +42,7 @@ const (
 // principal is one entry of a Principal element.
 type principal struct {
 	form  principalForm
+	text  string // as written
 	value string // account id, ARN, unique id, provider or service name
 	bound bool   // userARN, roleARN: match by id only
 	id    string // of a bound entry; empty when the ARN does not resolve

@@ -31,9 +31,11 @@ func splitARN(s string) arnParts {
 
 // resourceSet is a Resource or NotResource element.
 type resourceSet struct {
-	negated  bool // NotResource
-	all      bool // *
-	patterns []resourcePattern
+	negated   bool // NotResource
+	all       bool // *
+	variables bool // texts may hold variables
+	texts     []string
+	patterns  []resourcePattern
 }
 
 // resourcePattern is an ARN pattern, compared part by part: a wildcard never crosses one of the first five colons, except
@@ -50,7 +52,7 @@ type resourcePattern struct {
 // newResourceSet compiles resource texts that were validated. In identity-type policies the missing parts of a short pattern
 // count as *; in resource policies a short pattern without a star at its end matches nothing.
 func newResourceSet(resources []string, negated, variables, resourcePolicy bool) resourceSet {
-	set := resourceSet{negated: negated}
+	set := resourceSet{negated: negated, variables: variables, texts: resources}
 	for _, r := range resources {
 		if r == "*" {
 			set.all = true

@@ -254,5 +254,3 @@ func TestValidityVectors(t *testing.T) {
 		}
 	})
 }
-
-func checkTrace(t *testing.T, id string, r *policy.Request, p *policy.Policies) {}
