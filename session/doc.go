@@ -1,2 +1,0 @@
-// Package session is the state of live sessions.
-package session

@@ -1,0 +1,94 @@
+package redis
+
+import (
+	"hash/fnv"
+	"strconv"
+	"time"
+
+	"github.com/stint-sts/stint/session"
+)
+
+// What is in Redis, with P the prefix of Config and {T} one of 64 hash tags:
+//
+//	key        type        holds                                        ends
+//	P{T}s:A    string      record of access key id A, binary form       with the session
+//	P{T}i:E    sorted set  keys of the sessions with tag T that end     a minute after instant E
+//	                       in the ten minutes (two hours for long
+//	                       ones) before instant E; all scores are 0
+//	P{T}g:H    string      guard: a name with hash H is consumed        when the name may pass again
+//	P{T}ping   string      that Ping could write                        after a second
+//	P birth    -           reserved: shows that Redis was not wiped     -
+//
+// T comes from the access key id, or for a guard from the hash of its name. So Get needs nothing but the id, all keys of one write share a
+// slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which
+// Account/EntityID/AccessKeyID sorts it: List of an account or an entity is a range of each set. The sets of an entity would be many
+// and small: an empty Redis key costs more than a member. E splits the index by time, so that it never needs pruning: a whole set
+// ends at once when its last session has.
+const tagCount = 64
+
+// tag is a hash tag, 0 to 63. In a cluster each tag is one slot, hence one node.
+type tag uint8
+
+func tagOf(name string) tag {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	sum := h.Sum32()
+	return tag((sum ^ sum>>16) % tagCount)
+}
+
+func (t tag) key(prefix, kind, name string) string {
+	b := make([]byte, 0, 64)
+	b = append(b, prefix...)
+	b = append(b, '{', '0'+byte(t)/10, '0'+byte(t)%10, '}')
+	b = append(b, kind...)
+	return string(append(b, name...))
+}
+
+// The kinds of key.
+const (
+	recordKind = "s:"
+	indexKind  = "i:"
+	guardKind  = "g:"
+	pingKind   = "ping"
+)
+
+const (
+	shortSpan = 10 * time.Minute // of an index set for sessions that end within an hour
+	longSpan  = 2 * time.Hour    // for the others; a multiple of shortSpan
+	shortLife = time.Hour
+
+	// indexGrace is how long an index set outlives its last session, for clocks that differ.
+	indexGrace = time.Minute
+)
+
+// indexEnd returns the end of the index set for a session that ends at expires.
+func indexEnd(now, expires time.Time) time.Time {
+	if expires.Sub(now) <= shortLife {
+		return roundUp(expires, shortSpan)
+	}
+	return roundUp(expires, longSpan)
+}
+
+// indexEnds returns the ends of all sets that may hold live sessions, for nodes whose clocks differ by at most shortSpan.
+func indexEnds(now time.Time) (ends []time.Time) {
+	for end := roundUp(now, shortSpan); !end.After(now.Add(shortLife + 2*shortSpan)); end = end.Add(shortSpan) {
+		ends = append(ends, end)
+	}
+	last := ends[len(ends)-1]
+	for end := roundUp(last.Add(1), longSpan); !end.After(now.Add(session.MaxLifetime + longSpan + shortSpan)); end = end.Add(longSpan) {
+		ends = append(ends, end)
+	}
+	return ends
+}
+
+func roundUp(t time.Time, span time.Duration) time.Time {
+	down := t.Truncate(span)
+	if down.Equal(t) {
+		return t
+	}
+	return down.Add(span)
+}
+
+func indexName(end time.Time) string {
+	return strconv.FormatInt(end.Unix()/int64(shortSpan/time.Second), 36)
+}

@@ -1,0 +1,112 @@
+package redis
+
+import (
+	"context"
+	"slices"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/stint-sts/stint/session"
+)
+
+// List implements session.Store. It takes two round trips for a page, or more when many sessions of the page have ended.
+func (s *Store) List(ctx context.Context, q session.Query) (session.Page, error) {
+	after, before, limit, err := q.Range()
+	if err != nil {
+		return session.Page{}, err
+	}
+	var page session.Page
+	for more := true; more; {
+		var keys []string
+		if keys, more, err = s.indexed(ctx, after, before, limit); err != nil {
+			return session.Page{}, err
+		}
+		for len(keys) > 0 {
+			n := min(len(keys), limit-len(page.Records))
+			if page.Records, err = s.appendLive(ctx, page.Records, keys[:n]); err != nil {
+				return session.Page{}, err
+			}
+			if len(page.Records) == limit {
+				page.Next = session.Cursor(keys[n-1])
+				return page, nil
+			}
+			after, keys = keys[n-1], keys[n:]
+		}
+	}
+	return page, nil
+}
+
+// indexed returns the first keys of the index between after and before, in order, and whether there are more. Each index set is asked for a
+// few: as the keys spread evenly, these are enough for a page. What a set has beyond them is unknown, so only what precedes
+// the last key of every such set is known to be complete.
+func (s *Store) indexed(ctx context.Context, after, before string, limit int) (keys []string, more bool, err error) {
+	few := int64(4 + limit/16)
+	var answers []*goredis.StringSliceCmd
+	err = s.read(ctx, &s.lanes[0], func(ctx context.Context) error {
+		pipeline := s.client.Pipeline()
+		answers = answers[:0]
+		for _, end := range indexEnds(s.cfg.Now()) {
+			for t := range tag(tagCount) {
+				answers = append(answers, pipeline.ZRangeByLex(ctx, s.key(t, indexKind, indexName(end)),
+					&goredis.ZRangeBy{Min: "(" + after, Max: "(" + before, Count: few}))
+			}
+		}
+		_, err := pipeline.Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	complete := before
+	for _, answer := range answers {
+		found := answer.Val()
+		if int64(len(found)) == few {
+			complete, more = min(complete, found[few-1]), true
+		}
+		keys = append(keys, found...)
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys) // a record that was put again may be in two sets
+	if end, found := slices.BinarySearch(keys, complete); found {
+		keys = keys[:end+1]
+	} else {
+		keys = keys[:end]
+	}
+	return keys, more, nil
+}
+
+// appendLive appends the records of keys that are there, have not ended and still belong to the key.
+func (s *Store) appendLive(ctx context.Context, records []*session.Record, keys []string) ([]*session.Record, error) {
+	var answers []*goredis.StringCmd
+	err := s.read(ctx, &s.lanes[0], func(ctx context.Context) error {
+		pipeline := s.client.Pipeline()
+		answers = answers[:0]
+		for _, key := range keys {
+			id := session.CutKey(key)
+			answers = append(answers, pipeline.Get(ctx, s.key(tagOf(id), recordKind, id)))
+		}
+		_, err := pipeline.Exec(ctx)
+		return err
+	})
+	if err != nil && err != goredis.Nil {
+		return nil, err
+	}
+	now := s.cfg.Now()
+	for i, answer := range answers {
+		encoded, err := answer.Result()
+		if err == goredis.Nil {
+			continue
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		r, err := session.DecodeRecord(encoded)
+		if err != nil {
+			return nil, err
+		}
+		if now.Before(r.ExpiresAt) && r.Key() == keys[i] {
+			records = append(records, r)
+		}
+	}
+	return records, nil
+}

@@ -1,0 +1,248 @@
+// Package redis keeps session state in Redis 6.2 or later: standalone, behind Sentinel, or a Cluster. Many nodes share it.
+//
+// A write is one pipeline, so one round trip. layout.go has the table of keys. Losing Redis ends no session and revives none: it only
+// keeps new ones from being made until it is back.
+package redis
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/stint-sts/stint/session"
+)
+
+// Config configures a Store.
+type Config struct {
+	// URL tells where Redis is: redis://[user[:password]@]host[:6379][/database], redis+sentinel://host[:26379],host…/master[/database] with
+	// parameters sentinel_username and sentinel_password, or redis+cluster://host[:6379],host…; rediss, rediss+sentinel and
+	// rediss+cluster for TLS. Required.
+	URL string
+	// PasswordFile is a file that holds the password instead of the URL. It is read for each new connection, so that a password can be
+	// changed without a restart. Empty: none.
+	PasswordFile string
+	// TLS is the configuration of rediss connections, for a private authority or a client certificate. nil: the system's roots.
+	TLS *tls.Config
+	// Prefix begins every key. Nodes that share sessions have the same. Empty: "stint:".
+	Prefix string
+	// Timeout bounds one operation from its beginning to its answer. 0: 1 s.
+	Timeout time.Duration
+	// PoolSize is the largest number of connections to one Redis node. 0: 16.
+	PoolSize int
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+	// Log is not written to on the request path. nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Store is a session.Store and a session.Guard. Make it with New.
+type Store struct {
+	cfg    Config
+	client goredis.UniversalClient
+	lanes  []lane // one; in a cluster one for each tag
+}
+
+var (
+	_ session.Store = (*Store)(nil)
+	_ session.Guard = (*Store)(nil)
+)
+
+// New returns a store for the Redis at cfg.URL. It does not connect: a server may start before Redis does. Ping tells.
+func New(cfg Config) (*Store, error) {
+	options, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("redis URL: %w", err)
+	}
+	cfg.Prefix = cmp.Or(cfg.Prefix, "stint:")
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Second)
+	cfg.PoolSize = cmp.Or(cfg.PoolSize, 16)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.TLS != nil && options.TLSConfig != nil {
+		options.TLSConfig = cfg.TLS
+	}
+	if cfg.PasswordFile != "" {
+		if err := usePasswordFile(options, cfg.PasswordFile); err != nil {
+			return nil, fmt.Errorf("redis: %w", err)
+		}
+	}
+	bound(options, cfg)
+	lanes := 1
+	if options.IsClusterMode {
+		lanes = tagCount
+	}
+	return &Store{cfg: cfg, client: goredis.NewUniversalClient(options), lanes: make([]lane, lanes)}, nil
+}
+
+func usePasswordFile(o *goredis.UniversalOptions, path string) error {
+	if _, err := readPassword(path); err != nil {
+		return err
+	}
+	user := o.Username
+	o.Password = ""
+	o.CredentialsProviderContext = func(context.Context) (string, string, error) {
+		password, err := readPassword(path)
+		return user, password, err
+	}
+	return nil
+}
+
+// bound sets what keeps an operation within cfg.Timeout, and turns off what costs time and serves nothing here.
+func bound(o *goredis.UniversalOptions, cfg Config) {
+	o.ContextTimeoutEnabled = true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = cfg.Timeout, cfg.Timeout, cfg.Timeout, cfg.Timeout
+	o.DialerRetries = 1
+	// One retry, for a connection that the server closed while it was idle. Every command can be repeated: a repeated guard finds its
+	// own name consumed and refuses.
+	o.MaxRetries, o.MinRetryBackoff, o.MaxRetryBackoff = 1, time.Millisecond, 5*time.Millisecond
+	o.PoolSize, o.MaxActiveConns = cfg.PoolSize, cfg.PoolSize
+	o.PipelinePoolSize = -1 // pipelines are all that we send: no second pool
+	o.Protocol = 2          // no push messages
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// Put implements session.Store. The index is written before the record: no record exists that List could not show.
+func (s *Store) Put(ctx context.Context, r *session.Record) error {
+	encoded, err := session.AppendRecord(make([]byte, 0, 256), r)
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	left := r.ExpiresAt.UnixMilli() - now.UnixMilli()
+	if left <= 0 {
+		return nil
+	}
+	t, end := tagOf(r.AccessKeyID), indexEnd(now, r.ExpiresAt)
+	index := s.key(t, indexKind, indexName(end))
+	add := goredis.NewIntCmd(ctx, "zadd", index, "0", r.Key())
+	expire := goredis.NewIntCmd(ctx, "pexpireat", index, end.Add(indexGrace).UnixMilli())
+	// PX, not PXAT: a Redis whose clock is ahead must not drop what is live.
+	set := goredis.NewStatusCmd(ctx, "set", s.key(t, recordKind, r.AccessKeyID), encoded, "px", left)
+	if err := s.lane(t).write(ctx, s.client, s.cfg.Timeout, add, expire, set); err != nil {
+		return err
+	}
+	if err := cmp.Or(add.Err(), expire.Err(), set.Err()); err != nil {
+		return unavailable(err)
+	}
+	if expire.Val() != 1 || set.Val() != ok {
+		return unavailable(errUnexpected)
+	}
+	return nil
+}
+
+// ok is the answer of a SET that was done. A command that was not sent has no answer, whatever its error says.
+const ok = "OK"
+
+var errUnexpected = errors.New("an answer that is not of its command")
+
+// Get implements session.Store.
+func (s *Store) Get(ctx context.Context, accessKeyID string) (*session.Record, error) {
+	if !session.ValidID(accessKeyID) {
+		return nil, session.ErrNotFound
+	}
+	t := tagOf(accessKeyID)
+	var encoded string
+	err := s.read(ctx, s.lane(t), func(ctx context.Context) (err error) {
+		encoded, err = s.client.Get(ctx, s.key(t, recordKind, accessKeyID)).Result()
+		return err
+	})
+	if errors.Is(err, goredis.Nil) {
+		return nil, session.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := session.DecodeRecord(encoded)
+	if err != nil {
+		return nil, err
+	}
+	if !s.cfg.Now().Before(r.ExpiresAt) {
+		return nil, session.ErrNotFound
+	}
+	return r, nil
+}
+
+// Consume implements session.Guard.
+func (s *Store) Consume(ctx context.Context, name string, until time.Time) error {
+	now := s.cfg.Now()
+	if err := session.CheckGuard(name, now, until); err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := base64.RawURLEncoding.EncodeToString(sum[:16]) // of fixed size whatever the name; a second preimage takes 2^128 tries
+	t := tagOf(hash)
+	left := (until.Sub(now) + time.Millisecond - 1).Milliseconds() // rounded up: never too early
+	command := goredis.NewStatusCmd(ctx, "set", s.key(t, guardKind, hash), "", "nx", "px", left)
+	if err := s.lane(t).write(ctx, s.client, s.cfg.Timeout, command); err != nil {
+		return err
+	}
+	switch err := command.Err(); {
+	case errors.Is(err, goredis.Nil):
+		return session.ErrConsumed
+	case err != nil:
+		return unavailable(err)
+	case command.Val() != ok:
+		return unavailable(errUnexpected)
+	default:
+		return nil
+	}
+}
+
+// Ping implements session.Store: it writes on every node, whether or not the breaker lets others through.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	pipeline := s.client.Pipeline()
+	for i := range s.lanes {
+		pipeline.Set(ctx, s.key(tag(i), pingKind, ""), "", time.Second)
+	}
+	if _, err := pipeline.Exec(ctx); err != nil {
+		return unavailable(err)
+	}
+	for i := range s.lanes {
+		s.lanes[i].breaker.report(succeeded)
+	}
+	return nil
+}
+
+// Close closes the connections.
+func (s *Store) Close() error { return s.client.Close() }
+
+func (s *Store) key(t tag, kind, name string) string { return t.key(s.cfg.Prefix, kind, name) }
+
+func (s *Store) lane(t tag) *lane { return &s.lanes[int(t)%len(s.lanes)] }
+
+// read makes one bounded round trip that changes nothing. Its error matches session.ErrUnavailable or is goredis.Nil.
+func (s *Store) read(ctx context.Context, l *lane, trip func(context.Context) error) error {
+	if !l.breaker.allow() {
+		return errBreaker
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	err := trip(bounded)
+	switch {
+	case err == nil || errors.Is(err, goredis.Nil):
+		l.breaker.report(succeeded)
+		return err
+	case ctx.Err() != nil:
+		l.breaker.report(unknown)
+	default:
+		l.breaker.report(failed)
+	}
+	return unavailable(err)
+}
+
+func unavailable(cause error) error {
+	return fmt.Errorf("%w: redis: %w", session.ErrUnavailable, cause)
+}

@@ -1,0 +1,526 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/stint-sts/stint/session"
+	"github.com/stint-sts/stint/session/redis"
+	"github.com/stint-sts/stint/session/redistest"
+	"github.com/stint-sts/stint/session/sessiontest"
+)
+
+const (
+	account = "123456789012"
+	role    = "AROAQEFWAZTKHPHHHTHGA"
+)
+
+func open(t testing.TB, cfg redis.Config) *redis.Store {
+	t.Helper()
+	s, err := redis.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+// prefixes gives each store of a test on a shared server keys of its own.
+var prefixes atomic.Int64
+
+func openAlone(t testing.TB, server *redistest.Server) *redis.Store {
+	t.Helper()
+	return open(t, redis.Config{URL: server.URL(), Prefix: fmt.Sprintf("test%d:", prefixes.Add(1)), Timeout: 10 * time.Second})
+}
+
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	sessiontest.Run(t, func(t *testing.T) session.Store { return openAlone(t, server) })
+}
+
+func TestRedis_Guard(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	sessiontest.RunGuard(t, func(t *testing.T) session.Guard { return openAlone(t, server) })
+}
+
+// TestRedis_Cluster runs the suite on a cluster of three nodes, then shows that all of them hold keys.
+func TestRedis_Cluster(t *testing.T) {
+	t.Parallel()
+	url, nodes := startCluster(t)
+	var n atomic.Int64
+	openCluster := func(t *testing.T) *redis.Store {
+		return open(t, redis.Config{URL: url, Prefix: fmt.Sprintf("test%d:", n.Add(1)), Timeout: 10 * time.Second})
+	}
+	t.Run("records", func(t *testing.T) {
+		sessiontest.Run(t, func(t *testing.T) session.Store { return openCluster(t) })
+	})
+	t.Run("guard", func(t *testing.T) {
+		sessiontest.RunGuard(t, func(t *testing.T) session.Guard { return openCluster(t) })
+	})
+	for _, node := range nodes {
+		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
+		defer client.Close()
+		if size, err := client.DBSize(t.Context()).Result(); err != nil || size < 100 {
+			t.Errorf("node %s holds %d keys, %v", node.Addr, size, err)
+		}
+	}
+}
+
+// startCluster makes three primaries share the slots.
+func startCluster(t *testing.T) (url string, nodes []*redistest.Server) {
+	t.Helper()
+	var addresses []string
+	for range 3 {
+		node := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "5000",
+			"--cluster-port", freePort(t))
+		nodes, addresses = append(nodes, node), append(addresses, node.Addr)
+	}
+	for i, node := range nodes {
+		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
+		defer client.Close()
+		must(t, client.ClusterAddSlotsRange(t.Context(), i*16384/3, (i+1)*16384/3-1).Err())
+		if i > 0 {
+			host, port, _ := net.SplitHostPort(nodes[0].Addr)
+			bus := client.Do(t.Context(), "cluster", "meet", host, port, nodes[0].Option("--cluster-port"))
+			must(t, bus.Err())
+		}
+	}
+	for _, node := range nodes {
+		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
+		defer client.Close()
+		poll(t, func() bool {
+			info, err := client.ClusterInfo(t.Context()).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
+		})
+	}
+	return "redis+cluster://" + strings.Join(addresses, ","), nodes
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func poll(t *testing.T, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 30 s")
+		}
+		<-tick.C
+	}
+}
+
+// TestRedis_Sentinel finds the primary through a sentinel.
+func TestRedis_Sentinel(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Start(t)
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	config := filepath.Join(t.TempDir(), "sentinel.conf")
+	must(t, os.WriteFile(config, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n", host, port), 0o600))
+	sentinel := redistest.StartSentinel(t, config)
+	s := open(t, redis.Config{URL: "redis+sentinel://" + sentinel.Addr + "/main", Timeout: 10 * time.Second})
+	r := sessiontest.NewRecord(account, role, 1)
+	must(t, s.Put(t.Context(), r))
+	if _, err := open(t, redis.Config{URL: primary.URL()}).Get(t.Context(), r.AccessKeyID); err != nil {
+		t.Errorf("the primary does not have the record: %v", err)
+	}
+}
+
+func TestRedis_TwoStoresShareOneRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a, b := open(t, redis.Config{URL: server.URL()}), open(t, redis.Config{URL: server.URL()})
+	other := open(t, redis.Config{URL: server.URL(), Prefix: "other:"})
+	r := sessiontest.NewRecord(account, role, 1)
+	must(t, a.Put(t.Context(), r))
+	if got, err := b.Get(t.Context(), r.AccessKeyID); err != nil || got.Key() != r.Key() {
+		t.Errorf("Get on the other store: %v, %v", got, err)
+	}
+	if page, err := b.List(t.Context(), session.Query{Account: account}); err != nil || len(page.Records) != 1 {
+		t.Errorf("List on the other store: %v, %v", page, err)
+	}
+	if _, err := other.Get(t.Context(), r.AccessKeyID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Get with another prefix: %v, want ErrNotFound", err)
+	}
+	until := time.Now().Add(time.Hour)
+	must(t, a.Consume(t.Context(), "name", until))
+	if err := b.Consume(t.Context(), "name", until); !errors.Is(err, session.ErrConsumed) {
+		t.Errorf("Consume on the other store: %v, want ErrConsumed", err)
+	}
+}
+
+func TestRedis_ConsumeRacesAcrossStores(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var stores []*redis.Store
+	for range 4 {
+		stores = append(stores, open(t, redis.Config{URL: server.URL(), Timeout: 10 * time.Second}))
+	}
+	until := time.Now().Add(time.Hour)
+	for n := range 20 {
+		var winners atomic.Int32
+		var racing sync.WaitGroup
+		for i := range 32 {
+			racing.Go(func() {
+				err := stores[i%len(stores)].Consume(t.Context(), fmt.Sprint(n), until)
+				if err == nil {
+					winners.Add(1)
+				} else if !errors.Is(err, session.ErrConsumed) {
+					t.Errorf("Consume: %v", err)
+				}
+			})
+		}
+		racing.Wait()
+		if winners.Load() != 1 {
+			t.Fatalf("%d winners", winners.Load())
+		}
+	}
+}
+
+// TestRedis_Killed kills the server under load. Every Put ends with success or ErrUnavailable, and after a restart they succeed again.
+func TestRedis_Killed(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, redis.Config{URL: server.URL()})
+	var succeeded, failed, next atomic.Int64
+	var stop atomic.Bool
+	var putting sync.WaitGroup
+	for range 8 {
+		putting.Go(func() {
+			for !stop.Load() {
+				switch err := s.Put(t.Context(), sessiontest.NewRecord(account, role, int(next.Add(1)))); {
+				case err == nil:
+					succeeded.Add(1)
+				case errors.Is(err, session.ErrUnavailable):
+					failed.Add(1)
+				default:
+					t.Errorf("Put: %v", err)
+					return
+				}
+			}
+		})
+	}
+	defer putting.Wait()
+	defer stop.Store(true)
+	for range 2 {
+		before := succeeded.Load()
+		poll(t, func() bool { return succeeded.Load() > before+100 })
+		server.Kill()
+		before = failed.Load()
+		poll(t, func() bool { return failed.Load() > before+100 })
+		server.Restart()
+	}
+	before := succeeded.Load()
+	poll(t, func() bool { return succeeded.Load() > before+100 })
+}
+
+// TestRedis_Paused stops the server without closing its connections. All calls end although nothing answers: the test would not.
+func TestRedis_Paused(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, redis.Config{URL: server.URL(), Timeout: 100 * time.Millisecond})
+	r := sessiontest.NewRecord(account, role, 1)
+	poll(t, func() bool { return s.Put(t.Context(), r) == nil }) // on a busy machine 100 ms may be too short for one try
+	server.Pause()
+	var calling sync.WaitGroup
+	for n := range 64 {
+		calling.Go(func() {
+			for name, err := range map[string]error{
+				"Put":     s.Put(t.Context(), sessiontest.NewRecord(account, role, n)),
+				"Consume": s.Consume(t.Context(), "name", time.Now().Add(time.Hour)),
+				"Ping":    s.Ping(t.Context()),
+				"Get":     errorOf(s.Get(t.Context(), r.AccessKeyID)),
+				"List":    errorOf(s.List(t.Context(), session.Query{Account: account})),
+			} {
+				if !errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("%s: %v, want ErrUnavailable", name, err)
+				}
+			}
+		})
+	}
+	calling.Wait()
+	server.Resume()
+	poll(t, func() bool { return s.Put(t.Context(), r) == nil })
+	poll(t, func() bool { return s.Ping(t.Context()) == nil })
+}
+
+func errorOf[T any](_ T, err error) error { return err }
+
+// TestRedis_FailsFast shows that calls do not pile up behind a server that does not answer: with the breaker open they fail without asking it.
+func TestRedis_FailsFast(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, redis.Config{URL: server.URL(), Timeout: time.Minute})
+	r := sessiontest.NewRecord(account, role, 1)
+	must(t, s.Put(t.Context(), r))
+	server.Kill()
+	poll(t, func() bool {
+		err := s.Put(t.Context(), r)
+		return err != nil && strings.Contains(err.Error(), "just now")
+	})
+	server.Restart()
+	must(t, s.Ping(t.Context())) // closes the breaker
+	must(t, s.Put(t.Context(), r))
+}
+
+func TestRedis_CallerLeaves(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, redis.Config{URL: server.URL(), Timeout: time.Minute})
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 10 {
+		if _, err := s.Get(gone, "ASIAX"); !errors.Is(err, session.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Fatalf("Get: %v, want ErrUnavailable and Canceled", err)
+		}
+	}
+	must(t, s.Put(t.Context(), sessiontest.NewRecord(account, role, 1))) // the breaker did not count them
+}
+
+func TestRedis_Password(t *testing.T) {
+	t.Parallel()
+	const password = "p@ss/word:1%"
+	server := redistest.Start(t, "--requirepass", password)
+	file := filepath.Join(t.TempDir(), "password")
+	must(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
+	for _, row := range []struct {
+		name string
+		cfg  redis.Config
+		good bool
+	}{
+		{"in the URL", redis.Config{URL: "redis://:p%40ss%2Fword%3A1%25@" + server.Addr}, true},
+		{"with the default user", redis.Config{URL: "redis://default:p%40ss%2Fword%3A1%25@" + server.Addr + "/1"}, true},
+		{"in a file", redis.Config{URL: server.URL(), PasswordFile: file}, true},
+		{"in a file, wrong in the URL", redis.Config{URL: "redis://default:wrong@" + server.Addr, PasswordFile: file}, true},
+		{"wrong in the URL", redis.Config{URL: "redis://:canary-wrong@" + server.Addr}, false},
+		{"of another user", redis.Config{URL: "redis://alice:canary-wrong@" + server.Addr}, false},
+		{"none", redis.Config{URL: server.URL()}, false},
+	} {
+		row.cfg.Timeout = 10 * time.Second
+		s := open(t, row.cfg)
+		err := s.Put(t.Context(), sessiontest.NewRecord(account, role, 1))
+		if pingErr := s.Ping(t.Context()); errors.Is(err, session.ErrUnavailable) == row.good || (pingErr == nil) != row.good {
+			t.Errorf("%s: Put %v, Ping %v", row.name, err, pingErr)
+		}
+		if err != nil && strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: the password is in the error: %v", row.name, err)
+		}
+	}
+}
+
+func TestRedis_PasswordChangesWithoutRestart(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--requirepass", "first")
+	file := filepath.Join(t.TempDir(), "password")
+	must(t, os.WriteFile(file, []byte("first"), 0o600))
+	s := open(t, redis.Config{URL: server.URL(), PasswordFile: file, Timeout: 10 * time.Second})
+	must(t, s.Ping(t.Context()))
+	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr, Password: "first"})
+	defer admin.Close()
+	must(t, admin.ConfigSet(t.Context(), "requirepass", "second").Err())
+	must(t, os.WriteFile(file, []byte("second"), 0o600))
+	must(t, admin.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "yes").Err())
+	poll(t, func() bool { return s.Ping(t.Context()) == nil })
+}
+
+func TestNew_RefusesConfiguration(t *testing.T) {
+	t.Parallel()
+	if s, err := redis.New(redis.Config{URL: "redis://127.0.0.1"}); err != nil {
+		t.Fatalf("the good twin: %v", err)
+	} else {
+		must(t, s.Close())
+	}
+	for _, row := range []struct {
+		name string
+		cfg  redis.Config
+	}{
+		{"no URL", redis.Config{}},
+		{"a URL that cannot be read", redis.Config{URL: "redis://user:canary@host:port"}},
+		{"a password file that is missing", redis.Config{URL: "redis://127.0.0.1", PasswordFile: filepath.Join(t.TempDir(), "none")}},
+	} {
+		if _, err := redis.New(row.cfg); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v, want an error that holds no password", row.name, err)
+		}
+	}
+}
+
+// TestRedis_MemoryPerSession measures what a live session costs in Redis, with its indexes.
+func TestRedis_MemoryPerSession(t *testing.T) {
+	const sessions, most = 100_000, 600
+	for _, entities := range []int{10, sessions} {
+		server := redistest.Start(t)
+		s := open(t, redis.Config{URL: server.URL(), Timeout: 30 * time.Second})
+		client := goredis.NewClient(&goredis.Options{Addr: server.Addr})
+		defer client.Close()
+		before := usedMemory(t, client)
+		var putting sync.WaitGroup
+		for w := range 32 {
+			putting.Go(func() {
+				for n := w; n < sessions; n += 32 {
+					if err := s.Put(t.Context(), sessiontest.NewRecord(account, fmt.Sprintf("AROAQEFWAZTKHPH%06d", n%entities), n)); err != nil {
+						t.Errorf("Put: %v", err)
+						return
+					}
+				}
+			})
+		}
+		putting.Wait()
+		each := (usedMemory(t, client) - before) / sessions
+		t.Logf("%d bytes of Redis for each of %d sessions of %d roles", each, sessions, entities)
+		if each > most {
+			t.Errorf("%d bytes of Redis a session, more than %d", each, most)
+		}
+	}
+}
+
+func usedMemory(t *testing.T, client *goredis.Client) int {
+	t.Helper()
+	info, err := client.Info(t.Context(), "memory").Result()
+	must(t, err)
+	_, rest, _ := strings.Cut(info, "used_memory:")
+	number, _, _ := strings.Cut(rest, "\r\n")
+	n, err := strconv.Atoi(number)
+	must(t, err)
+	return n
+}
+
+// TestRedis_EverythingEnds shows that no key is left without an end.
+func TestRedis_EverythingEnds(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, redis.Config{URL: server.URL(), Timeout: 10 * time.Second})
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr})
+	defer client.Close()
+	for n := range 100 {
+		r := sessiontest.NewRecord(account, role, n)
+		r.ExpiresAt = r.IssuedAt.Add(time.Duration(15+n*21) * time.Minute)
+		must(t, s.Put(t.Context(), r))
+		must(t, s.Consume(t.Context(), fmt.Sprint(n), r.ExpiresAt))
+	}
+	must(t, s.Ping(t.Context()))
+	keys, err := client.Keys(t.Context(), "*").Result()
+	must(t, err)
+	if len(keys) < 300 {
+		t.Fatalf("only %d keys", len(keys))
+	}
+	for _, key := range keys {
+		left, err := client.PTTL(t.Context(), key).Result()
+		must(t, err)
+		if left == -1 || left > session.MaxLifetime+2*time.Hour+time.Minute {
+			t.Errorf("%s ends in %v", key, left)
+		}
+	}
+}
+
+func BenchmarkPut(b *testing.B) {
+	s := open(b, redis.Config{URL: redistest.Start(b).URL()})
+	r := sessiontest.NewRecord(account, role, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Put(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPutParallel(b *testing.B) {
+	s := open(b, redis.Config{URL: redistest.Start(b).URL()})
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		r := sessiontest.NewRecord(account, role, 1)
+		for pb.Next() {
+			if err := s.Put(b.Context(), r); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// floor is the same three commands in a bare go-redis pipeline.
+func floor(ctx context.Context, client *goredis.Client, value string, end time.Time) error {
+	pipeline := client.Pipeline()
+	pipeline.ZAdd(ctx, "stint:{00}i:x", goredis.Z{Member: "123456789012/AROAQEFWAZTKHPHHHTHGA/ASIAQEFWAZTKHPHHHTHG"})
+	pipeline.PExpireAt(ctx, "stint:{00}i:x", end)
+	pipeline.Set(ctx, "stint:{00}s:ASIAQEFWAZTKHPHHHTHG", value, time.Hour)
+	_, err := pipeline.Exec(ctx)
+	return err
+}
+
+func BenchmarkFloor(b *testing.B) {
+	client := goredis.NewClient(&goredis.Options{Addr: redistest.Start(b).Addr})
+	defer client.Close()
+	value, end := strings.Repeat("x", 126), time.Now().Add(time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := floor(b.Context(), client, value, end); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFloorParallel(b *testing.B) {
+	client := goredis.NewClient(&goredis.Options{Addr: redistest.Start(b).Addr})
+	defer client.Close()
+	value, end := strings.Repeat("x", 126), time.Now().Add(time.Hour)
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := floor(b.Context(), client, value, end); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkList(b *testing.B) {
+	s := open(b, redis.Config{URL: redistest.Start(b).URL(), Timeout: 30 * time.Second})
+	for n := range 20_000 {
+		if err := s.Put(b.Context(), sessiontest.NewRecord(account, fmt.Sprintf("AROAQEFWAZTKHPHH%05d", n%100), n)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.List(b.Context(), session.Query{Account: account, EntityID: "AROAQEFWAZTKHPHH00050"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
