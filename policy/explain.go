@@ -42,7 +42,9 @@ type Check struct {
 	Element  string   // Principal, NotPrincipal, Action, NotAction, Resource, NotResource, or the condition operator
 	Key      string   // the condition key, as the policy spells it
 	Expected []string // the values as written
-	Resolved []string // Expected with variables replaced, when there are any; "" with a variable that has no value never matches
+	// Resolved is Expected with variables replaced and principals as unique ids; nil when it would be the same. A text that is
+	// empty here never matches: a variable has no value, or the user or role is gone.
+	Resolved []string
 	Got      []string // the request's values
 	Present  bool     // the request has the condition key
 	Multi    bool     // the key is multivalued
@@ -133,24 +135,7 @@ func (s *statement) explain(q *query) StatementTrace {
 	}
 	r := q.request
 	if s.principals != nil {
-		grant := s.principals.match(r.Principal, s.deny, q.bounded)
-		check := Check{Element: elementName("Principal", s.principals.negated), Got: []string{r.Principal.ARN}, Holds: grant != notNamed}
-		for i := range s.principals.entries {
-			e := &s.principals.entries[i]
-			check.Expected = append(check.Expected, e.text)
-			if e.bound {
-				check.Resolved = append(check.Resolved, e.id)
-			}
-		}
-		if check.Resolved != nil {
-			check.Got = append(check.Got, r.Principal.ID)
-		}
-		if !s.principals.negated {
-			check.Note = grant.String()
-		} else if check.Holds && q.bounded {
-			check.Note = "a caller with a permissions boundary is never excepted"
-		}
-		t.Checks = append(t.Checks, check)
+		t.Checks = append(t.Checks, s.principals.explain(r.Principal, s.deny, q.bounded))
 	}
 	t.Checks = append(t.Checks, Check{
 		Element:  elementName("Action", s.actions.negated),
@@ -175,6 +160,33 @@ func (s *statement) explain(q *query) StatementTrace {
 		t.Applies = t.Applies && t.Checks[i].Holds
 	}
 	return t
+}
+
+func (s *principalSet) explain(p *Principal, deny, bounded bool) Check {
+	grant := s.match(p, deny, bounded)
+	check := Check{Element: elementName("Principal", s.negated), Got: []string{p.ARN}, Holds: grant != notNamed}
+	byID := false
+	var resolved []string
+	for i := range s.entries {
+		e := &s.entries[i]
+		check.Expected = append(check.Expected, e.text)
+		if byID = byID || e.bound; e.bound {
+			resolved = append(resolved, e.id)
+		} else {
+			resolved = append(resolved, e.text)
+		}
+	}
+	if byID {
+		check.Resolved = resolved
+		check.Got = append(check.Got, p.ID)
+	}
+	switch {
+	case !s.negated:
+		check.Note = grant.String()
+	case check.Holds && bounded:
+		check.Note = "a caller with a permissions boundary is never excepted"
+	}
+	return check
 }
 
 func elementName(name string, negated bool) string {
