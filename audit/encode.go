@@ -239,7 +239,8 @@ var plain = func() (table [utf8.RuneSelf]bool) {
 
 // isControl reports the C1 controls, the line and paragraph separators and the bidirectional controls.
 func isControl(r rune) bool {
-	return r >= 0x80 && r <= 0x9f || r == 0x061c || r >= 0x200e && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return r >= 0x80 && r <= 0x9f || r == 0x061c || r == 0x200e || r == 0x200f ||
+		r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 // appendEscape appends the JSON escape of a character of the basic multilingual plane.

@@ -65,7 +65,9 @@ func TestCanonicalQuery(t *testing.T) {
 }
 
 func FuzzCanonical(f *testing.F) {
-	for _, s := range []string{"", "/", "/a/../b//c/./", "a=1&b=%20+&a", "Param-3=V&Param=V", " a  b\t\"c   d\"\r\n e ", "%", "/..", "é=ü"} {
+	for _, s := range []string{
+		"", "/", "/a/../b//c/./", "a=1&b=%20+&a", "Param-3=V&Param=V", " a  b\t\"c   d\"\r\n e ", "%", "/..", "é=ü",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -76,7 +78,8 @@ func FuzzCanonical(f *testing.F) {
 			}
 		}
 		path := sigv4.CanonicalPath(s)
-		if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path+"/", "/../") || strings.Contains(path+"/", "/./") {
+		if dots := path + "/"; !strings.HasPrefix(path, "/") || strings.Contains(path, "//") ||
+			strings.Contains(dots, "/../") || strings.Contains(dots, "/./") {
 			t.Errorf("path %q becomes %q", s, path)
 		}
 		if !strings.Contains(path, "%") {

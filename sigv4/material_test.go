@@ -341,7 +341,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 =", "2015", "x-amz-date=+", "")
 	v := newVerifier(f)
 	f.Fuzz(func(t *testing.T, authorization, date, rawQuery, body string) {
-		r := &sigv4.Request{Method: "POST", Path: "/", RawQuery: rawQuery, Host: "h", Body: []byte(body), Header: map[string][]string{}}
+		r := &sigv4.Request{
+			Method: "POST", Path: "/", RawQuery: rawQuery, Host: "h", Body: []byte(body), Header: map[string][]string{},
+		}
 		if authorization != "" {
 			r.Header["Authorization"] = []string{authorization}
 		}

@@ -296,7 +296,8 @@ func TestVerifier_ChangedSecretDoesNotMatchTheCache(t *testing.T) {
 	wantMismatch(t, verify(v, r, changed), wrongSignature)
 	wantMismatch(t, verify(v, r, secret.New("short")), wrongSignature)
 	again := post()
-	if err := sigv4.Sign(again, sigv4.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: changed}, "eu-west-1", "sts", vectorTime); err != nil {
+	c := sigv4.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: changed}
+	if err := sigv4.Sign(again, c, "eu-west-1", "sts", vectorTime); err != nil {
 		t.Fatal(err)
 	}
 	wantMismatch(t, verify(v, again, changed), "")
