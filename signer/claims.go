@@ -20,18 +20,18 @@ const (
 type Claims struct {
 	Kind        SessionKind
 	Account     string
-	ARN         string // of the session: assumed-role ARN, user ARN, federated-user ARN
-	EntityARN   string // of the role or user behind it, with path
-	EntityID    string // AROA… or AIDA…; the account id for root
-	AccessKeyID string // ASIA…; the token's jti
-	IssuedAt    time.Time
-	ExpiresAt   time.Time
+	ARN         string    // of the session: assumed-role ARN, user ARN, federated-user ARN
+	EntityARN   string    // of the role or user behind it, with path
+	EntityID    string    // AROA… or AIDA…; the account id for root
+	AccessKeyID string    // ASIA…; the token's jti
+	IssuedAt    time.Time // to the millisecond, so that a revocation cutoff in the same second tells sessions apart
+	ExpiresAt   time.Time // to the second, as clients read it
 
 	SessionName    string // role session name, or the federated user's name
 	SourceIdentity string
 	Tags           []Tag
 	TransitiveKeys []string  // keys of Tags that pass on to the next role, as spelled there
-	MFATime        time.Time // when MFA was checked; zero: without MFA
+	MFATime        time.Time // when MFA was checked, to the second; zero: without MFA
 	Chained        bool      // made with the credentials of another role session
 	Parent         string    // access key id that asked for it
 
@@ -39,6 +39,10 @@ type Claims struct {
 	FederatedKeys map[string][]string // SAML and OIDC condition keys that later requests may test
 	Policy        string              // inline session policy as given; empty: none
 	PolicyARNs    []string            // managed session policies, by reference
+
+	DerivationVersion int // of the derivation key behind the secret access key; Mint sets it
+
+	derived *derivedKey // the secret access key, on what Verify returns
 }
 
 // Tag is a session tag.

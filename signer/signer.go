@@ -1,0 +1,326 @@
+package signer
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stint-sts/stint/seal"
+	"github.com/stint-sts/stint/secret"
+)
+
+// Errors of the ring's storage.
+var (
+	// ErrRingChanged tells that a RingStore holds another version than the one to be replaced.
+	ErrRingChanged = errors.New("key ring changed in between")
+	// ErrRingWentBack tells that the store holds an older ring than the one in use: it was restored from a copy or tampered with.
+	ErrRingWentBack = errors.New("stored key ring is older than the one in use")
+)
+
+// RingStore keeps the sealed key ring.
+type RingStore interface {
+	// LoadRing returns the sealed ring and its version; nil and 0 when there is none yet.
+	LoadRing(ctx context.Context) (sealed []byte, version int64, err error)
+	// SaveRing replaces the ring if its version still is version (0: there is none) and gives it version+1. Otherwise it changes
+	// nothing and returns an error matching ErrRingChanged.
+	SaveRing(ctx context.Context, sealed []byte, version int64) error
+}
+
+// Config says how a Signer works.
+type Config struct {
+	Store  RingStore // required
+	Master *seal.Key // required; seals the ring
+
+	Issuer    string // required; the URL in every token. Tokens of another issuer are refused, so a change ends all sessions.
+	Algorithm string // of new token keys: HS256 (default), EdDSA or ES256. Keys in the ring keep theirs until rotated.
+
+	// SealTokens wraps new tokens in a JWE and refuses those that are not, also older ones: switching it on ends all
+	// sessions. Switching it off ends none, for sealed tokens are always accepted.
+	SealTokens bool
+
+	TemporaryPrefix string        // of temporary access key ids, four characters of A-Z2-7; default "ASIA"
+	TokenCacheSize  int           // verified tokens that are remembered, each of some 2 KB; default 8192
+	PublishDelay    time.Duration // how long a key is prepared before it signs; longer than the pause between Reloads; default 1 minute
+	RotateEvery     time.Duration // age of a signing key at which Maintain prepares its successor; default 0: never
+
+	Now  func() time.Time // default time.Now
+	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
+}
+
+// Signer mints credentials and verifies session tokens. It is safe for concurrent use: requests read an immutable ring.
+type Signer struct {
+	cfg   Config
+	cache *tokenCache
+	ring  atomic.Pointer[keyRing]
+
+	updating sync.Mutex // one change of ring at a time
+}
+
+// Open loads the key ring from cfg.Store or, on the first run, creates it; of several nodes that do so at once all end with the same
+// ring. The error matches seal.ErrWrongKey if cfg.Master is not the key that sealed the ring and seal.ErrDamaged if the ring was altered; neither
+// overwrites it. If the configured algorithm differs from that of the signing token key, Open prepares a key of the configured one.
+func Open(ctx context.Context, cfg Config) (*Signer, error) {
+	cfg.Algorithm = cmp.Or(cfg.Algorithm, HS256)
+	cfg.TemporaryPrefix = cmp.Or(cfg.TemporaryPrefix, PrefixTemporaryKey)
+	cfg.TokenCacheSize = cmp.Or(cfg.TokenCacheSize, 8192)
+	cfg.PublishDelay = cmp.Or(cfg.PublishDelay, time.Minute)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("signer: %w", err)
+	}
+	cache, err := newTokenCache(cfg.TokenCacheSize)
+	if err != nil {
+		return nil, fmt.Errorf("signer: %w", err)
+	}
+	s := &Signer{cfg: cfg, cache: cache}
+	err = s.update(ctx, func(d *document, now time.Time) (bool, error) { return d.ensure(cfg.Algorithm, now, cfg.Rand) })
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (cfg *Config) validate() error {
+	switch {
+	case cfg.Store == nil || cfg.Master == nil || cfg.Issuer == "":
+		return errors.New("store, master key and issuer are required")
+	case !slices.Contains([]string{HS256, EdDSA, ES256}, cfg.Algorithm):
+		return fmt.Errorf("algorithm %q is not one of %s, %s, %s", cfg.Algorithm, HS256, EdDSA, ES256)
+	case len(cfg.TemporaryPrefix) != prefixLength || !isBase32(cfg.TemporaryPrefix):
+		return fmt.Errorf("access key id prefix %q is not four characters of A-Z2-7", cfg.TemporaryPrefix)
+	case cfg.PublishDelay < 0 || cfg.RotateEvery < 0:
+		return errors.New("a delay is negative")
+	}
+	return nil
+}
+
+// Mint makes the credentials of the session that c describes. It sets c.AccessKeyID to a new one and c.DerivationVersion, and rounds c's
+// times down to what the token carries. It returns an error when c describes no session (unknown kind, no account of 12 digits, no ARN or entity,
+// a life outside 0 to MaxLifetime, text that is not UTF-8), and ErrTokenTooLarge. The caller refuses an access key id that exists (see
+// NewAccessKeyID). The token's characters are those of base64url and the full stop.
+func (s *Signer) Mint(c *Claims) (*Credentials, error) {
+	ring := s.ring.Load()
+	id, err := NewAccessKeyID(s.cfg.Rand, s.cfg.TemporaryPrefix, c.Account)
+	if err != nil {
+		return nil, fmt.Errorf("mint: %w", err)
+	}
+	c.AccessKeyID, c.DerivationVersion, c.derived = id, ring.deriving.version, nil
+	c.IssuedAt = c.IssuedAt.UTC().Truncate(time.Millisecond)
+	c.ExpiresAt = c.ExpiresAt.UTC().Truncate(time.Second)
+	c.MFATime = c.MFATime.UTC().Truncate(time.Second)
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("mint: %w", err)
+	}
+	token, err := ring.signing.sign(c, s.cfg.Issuer)
+	if err == nil && s.cfg.SealTokens {
+		token, err = ring.sealing.seal(token)
+	}
+	if err == nil && len(token) > MaxTokenSize {
+		err = ErrTokenTooLarge
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mint: %w", err)
+	}
+	return &Credentials{
+		AccessKeyID: id, SecretAccessKey: ring.deriving.secretKey(id), SessionToken: secret.New(token), Expiration: c.ExpiresAt,
+	}, nil
+}
+
+// Verify checks that token is stint's own, unaltered and unexpired, and returns what it says, to be shared and not changed. The caller
+// compares AccessKeyID with the one that signed the request, and asks whether the session was revoked. The error matches ErrInvalidToken, or
+// ErrExpiredToken if nothing but the time is wrong: the claims are then returned with it, to check what they are bound to. Neither error
+// quotes the token. Verified tokens are remembered.
+func (s *Signer) Verify(token secret.String) (*Claims, error) {
+	text := token.Reveal()
+	now := s.cfg.Now()
+	ring := s.ring.Load()
+	c := s.cache.get(text, ring.version)
+	if c == nil {
+		var err error
+		if c, err = ring.parse(text, s.cfg.SealTokens, now); err != nil {
+			return nil, err
+		}
+		if now.Before(c.ExpiresAt) {
+			s.cache.put(text, ring.version, c)
+		}
+	}
+	if !now.Before(c.ExpiresAt) {
+		return c, ErrExpiredToken
+	}
+	return c, nil
+}
+
+// SecretKey returns the secret access key of the session that c describes, derived from c.AccessKeyID by the key that c.DerivationVersion names. For
+// what Verify returned it costs nothing. It returns an error matching ErrNoKey when the ring no longer has that key.
+func (s *Signer) SecretKey(c *Claims) (secret.String, error) {
+	if d := c.derived; d != nil && d.accessKeyID == c.AccessKeyID && d.version == c.DerivationVersion {
+		return d.secret, nil
+	}
+	k := s.ring.Load().derivationKeys[c.DerivationVersion]
+	if k == nil {
+		return secret.String{}, fmt.Errorf("derivation key %d: %w", c.DerivationVersion, ErrNoKey)
+	}
+	return k.secretKey(c.AccessKeyID), nil
+}
+
+// JWKS returns the public keys (RFC 7517) that verify session tokens, prepared and retired ones included; none with HS256. The bytes are
+// shared: do not change them.
+func (s *Signer) JWKS() []byte { return s.ring.Load().jwks }
+
+// Keys returns the keys of the ring in the order in which they were prepared, removed ones included.
+func (s *Signer) Keys() []KeyInfo { return slices.Clone(s.ring.Load().infos) }
+
+// Prepare adds a key of that purpose to the ring, which every node accepts once it has reloaded, and which Rotate or Maintain lets sign after
+// Config.PublishDelay. A key that is prepared already is returned as it is.
+func (s *Signer) Prepare(ctx context.Context, p Purpose) (KeyInfo, error) {
+	if !slices.Contains(Purposes(), p) {
+		return KeyInfo{}, fmt.Errorf("key purpose %q is unknown", p)
+	}
+	var prepared KeyInfo
+	err := s.update(ctx, func(d *document, now time.Time) (changed bool, err error) {
+		prepared, changed, err = d.prepare(p, algorithmOf(p, s.cfg.Algorithm), now, s.cfg.Rand)
+		return changed, err
+	})
+	return prepared, err
+}
+
+// Rotate lets the prepared key of that purpose sign from now on, and retires the one that did. Errors match ErrNotPrepared, or ErrNotPublished
+// if it was prepared less than Config.PublishDelay ago, so that a node may not know it yet.
+func (s *Signer) Rotate(ctx context.Context, p Purpose) (KeyInfo, error) {
+	var signing KeyInfo
+	err := s.update(ctx, func(d *document, now time.Time) (_ bool, err error) {
+		signing, err = d.rotate(p, s.cfg.PublishDelay, now)
+		return err == nil, err
+	})
+	return signing, err
+}
+
+// Retire removes the retired keys that no living token needs, and returns them.
+func (s *Signer) Retire(ctx context.Context) ([]KeyInfo, error) {
+	var removed []KeyInfo
+	err := s.update(ctx, func(d *document, now time.Time) (bool, error) {
+		removed = d.retire(now)
+		return len(removed) > 0, nil
+	})
+	return removed, err
+}
+
+// Remove takes a key out of the ring at once, as when it is known to others. Every session that needs it ends. It returns an error matching
+// ErrNoKey for an unknown id, and ErrKeySigns for a key that signs.
+func (s *Signer) Remove(ctx context.Context, id string) error {
+	return s.update(ctx, func(d *document, now time.Time) (bool, error) {
+		err := d.remove(id, now)
+		return err == nil, err
+	})
+}
+
+// Reload picks up what other nodes did to the ring. On an error, the one in use stays.
+func (s *Signer) Reload(ctx context.Context) error {
+	return s.update(ctx, func(*document, time.Time) (bool, error) { return false, nil })
+}
+
+// Maintain reloads the ring and does what is due: it removes keys that nothing needs any more, lets keys sign that were prepared for
+// Config.PublishDelay, and prepares successors by Config.RotateEvery. Every node calls it at intervals shorter than PublishDelay; of those that
+// find the same thing due, one does it.
+func (s *Signer) Maintain(ctx context.Context) error {
+	return s.update(ctx, func(d *document, now time.Time) (bool, error) {
+		return d.maintain(s.cfg.Algorithm, s.cfg.PublishDelay, s.cfg.RotateEvery, now, s.cfg.Rand)
+	})
+}
+
+const (
+	ringContext = "key-ring" // where a sealed ring belongs
+	// Each lost race means that another node won it, so this many in a row mean a broken store.
+	updateAttempts = 16
+)
+
+// update loads the ring, lets change change it, and puts the result in use, after storing it if it changed. If another node changed it in
+// between, it starts over.
+func (s *Signer) update(ctx context.Context, change func(d *document, now time.Time) (bool, error)) error {
+	s.updating.Lock()
+	defer s.updating.Unlock()
+	for range updateAttempts {
+		err := s.tryUpdate(ctx, change)
+		if !errors.Is(err, ErrRingChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("key ring, %d attempts: %w", updateAttempts, ErrRingChanged)
+}
+
+func (s *Signer) tryUpdate(ctx context.Context, change func(d *document, now time.Time) (bool, error)) error {
+	d, version, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	current := s.ring.Load()
+	if current != nil && version < current.version {
+		return fmt.Errorf("%w: version %d, not %d", ErrRingWentBack, version, current.version)
+	}
+	changed, err := change(d, s.cfg.Now().UTC())
+	if err != nil {
+		return err
+	}
+	if !changed && current != nil && version == current.version {
+		return nil // keeps the cached tokens
+	}
+	if changed {
+		d.prune()
+		version++
+	}
+	next, err := newKeyRing(d, version, s.cfg.Issuer) // first, so that no ring is stored that cannot be used
+	if err != nil {
+		return err
+	}
+	if changed {
+		if err := s.save(ctx, d, version-1); err != nil {
+			return err
+		}
+	}
+	s.ring.Store(next)
+	return nil
+}
+func (s *Signer) load(ctx context.Context) (*document, int64, error) {
+	sealed, version, err := s.cfg.Store.LoadRing(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("load key ring: %w", err)
+	}
+	if version == 0 {
+		return &document{Format: ringFormat}, 0, nil
+	}
+	plain, err := s.cfg.Master.Open(sealed, ringContext)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open key ring: %w", err)
+	}
+	d, err := parseDocument(plain)
+	return d, version, err
+}
+
+// save stores d in the place of that version.
+func (s *Signer) save(ctx context.Context, d *document, version int64) error {
+	plain, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode key ring: %w", err)
+	}
+	sealed, err := s.cfg.Master.Seal(plain, ringContext)
+	if err != nil {
+		return fmt.Errorf("seal key ring: %w", err)
+	}
+	if err := s.cfg.Store.SaveRing(ctx, sealed, version); err != nil {
+		return fmt.Errorf("save key ring: %w", err)
+	}
+	return nil
+}
