@@ -166,6 +166,7 @@ func TestCases_OtherOperations(t *testing.T) {
 		{"J3 GetSessionToken under Deny", given{id: l("Deny sts:GetSessionToken on *")}, "alice", "sts:GetSessionToken", "*", nil, nil, "ALLOW none"},
 		{"J5 GetFederationToken needs permission", given{}, "alice", "sts:GetFederationToken", fedBob, nil, nil, "IMPLICIT identity"},
 		{"J5 twin", given{id: l("Allow sts:GetFederationToken on " + fedBob)}, "alice", "sts:GetFederationToken", fedBob, nil, nil, "ALLOW"},
+		{"J5 with tags: the resource is no role, so there is no trust policy", given{id: l("Allow sts:TagSession on *")}, "alice", "sts:TagSession", fedBob, nil, nil, "ALLOW identity"},
 		{"J12 audience", audience, "s1", token, "*", nil, ml{"sts:IdentityTokenAudience": {"a"}}, "ALLOW"},
 		{"J13 one audience too many", audience, "s1", token, "*", nil, ml{"sts:IdentityTokenAudience": {"a", "b"}}, "IMPLICIT"},
 		{"J14 the classic mistake", loose, "s1", token, "*", nil, ml{"sts:IdentityTokenAudience": {"a", "b"}}, "ALLOW"},

@@ -12,9 +12,11 @@ import (
 // The worked cases of the reference, by their numbers. Cases about other parts of stint (parameter ranges, tokens, MFA codes)
 // are tested there; those whose decision the engine makes are all here.
 
-// st is a short way to write a statement: "Allow store:Get on ARN to PRINCIPAL if JSON". Lists are separated by "|".
+// statementSyntax is a short way to write a statement: "Allow store:Get on ARN to PRINCIPAL if JSON". "Not:" before the actions
+// makes NotAction, noton and notto make NotResource and NotPrincipal, and lists are separated by "|".
 var statementSyntax = regexp.MustCompile(`^(Allow|Deny) (Not:)?(.+?)(?: (on|noton) (\S+))?(?: (to|notto) (\S+))?(?: if (\{.*\}))?$`)
 
+// st makes JSON of a statement in short form.
 func st(t *testing.T, text string) string {
 	t.Helper()
 	m := statementSyntax.FindStringSubmatch(text)

@@ -50,18 +50,18 @@ func (s *identitySide) limit(r *Request, p *Policies) (Decision, bool) {
 //
 // Sources: IAM User Guide, "Policy evaluation for requests within a single account", "Cross-account policy evaluation logic"
 // and "How permissions boundaries and session policies limit a grant of a resource-based policy".
-func combine(r *Request, p *Policies, resource *verdict, side *identitySide) Decision {
-	layer := resourceLayer(r, p)
-	granted := resource.decide(Allow, layer, 0)
+func combine(q *query, p *Policies, resource *verdict, side *identitySide) Decision {
+	r := q.request
+	granted := resource.decide(Allow, q.layer, 0)
 	switch {
 	case !r.Principal.hasIdentitySide(): // a service, an assertion or token, or nobody: only the resource can speak
 		if resource.grant == notNamed {
-			return silence(layer, 0)
+			return silence(q.layer, 0)
 		}
 		return granted
-	case r.ResourceAccount != r.Principal.Account: // both accounts must agree, whoever is named
+	case r.ResourceAccount != r.Principal.Account || r.ResourceAccount == "": // both accounts must agree, whoever is named
 		if resource.grant == notNamed {
-			return silence(layer, 0)
+			return silence(q.layer, 0)
 		}
 		return side.permission(r, p)
 	}
@@ -76,8 +76,8 @@ func combine(r *Request, p *Policies, resource *verdict, side *identitySide) Dec
 	case byAccount: // the account is named: its administrators decide by identity policies
 		return side.permission(r, p)
 	default:
-		if needsTrust(r, p) {
-			return silence(Trust, 0)
+		if q.layer == Trust {
+			return silence(Trust, 0) // a role must trust; identity policies alone never suffice
 		}
 		return side.permission(r, p)
 	}

@@ -41,6 +41,9 @@ func (d *Document) Text() string { return d.text }
 // Kind returns the kind that the document was parsed as.
 func (d *Document) Kind() Kind { return d.kind }
 
+// namesPrincipals tells whether documents of the kind say whom they speak of.
+func (d *Document) namesPrincipals() bool { return d.kind == Trust || d.kind == Resource }
+
 // Size returns the number of characters without the white space between tokens, which is what IAM's quotas count.
 func (d *Document) Size() int { return d.size }
 
@@ -67,8 +70,10 @@ func significantChars(text string) int {
 // They are what a directory must resolve before the document is stored.
 func (d *Document) Principals() []string {
 	var arns []string
+	seen := make(map[string]bool)
 	for _, ref := range d.arns {
-		if !slices.Contains(arns, ref.arn) {
+		if !seen[ref.arn] {
+			seen[ref.arn] = true
 			arns = append(arns, ref.arn)
 		}
 	}

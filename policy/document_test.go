@@ -116,9 +116,13 @@ func TestEvaluate_FailsClosed(t *testing.T) {
 		"no principal":           policy.Evaluate(&policy.Request{Action: "sts:GetCallerIdentity"}, all),
 		"no owner of a resource": policy.Evaluate(&policy.Request{Principal: who, Action: "store:Get", Resource: docA}, all),
 		"anonymous":              policy.Evaluate(&policy.Request{Principal: &policy.Principal{}, Action: "store:Get", Resource: docA}, all),
-		"a nil document":         policy.Evaluate(r, &policy.Policies{Identity: []*policy.Document{nil}}),
-		"an empty level":         policy.Evaluate(r, &policy.Policies{Identity: all.Identity, ServiceControl: [][]*policy.Document{{}}}),
-		"an empty session":       policy.Evaluate(r, &policy.Policies{Identity: all.Identity, Session: []*policy.Document{}}),
+		"an identity policy in the place of a resource policy": policy.Evaluate(r, &policy.Policies{Resource: all.Identity[0]}),
+		"an identity policy in the place of a trust policy": policy.Evaluate(
+			&policy.Request{Principal: who, Action: "sts:AssumeRole", Resource: roleT, ResourceAccount: accountA},
+			&policy.Policies{Identity: all.Identity, Resource: all.Identity[0]}),
+		"a nil document":   policy.Evaluate(r, &policy.Policies{Identity: []*policy.Document{nil}}),
+		"an empty level":   policy.Evaluate(r, &policy.Policies{Identity: all.Identity, ServiceControl: [][]*policy.Document{{}}}),
+		"an empty session": policy.Evaluate(r, &policy.Policies{Identity: all.Identity, Session: []*policy.Document{}}),
 	} {
 		if d.Effect == policy.Allow {
 			t.Errorf("%s: allowed", name)

@@ -1,5 +1,7 @@
 package policy
 
+import "strings"
+
 // Evaluate decides a request. It does not allocate in the common case, never fails, and may be called concurrently; r and p
 // must not change meanwhile. A request without principal, or a nil argument, is denied.
 //
@@ -26,9 +28,9 @@ func Evaluate(r *Request, p *Policies) Decision {
 			}
 		}
 	}
-	resource := q.document(p.Resource)
+	resource := q.resourcePolicy(p.Resource)
 	if resource.denied {
-		return resource.decide(ExplicitDeny, resourceLayer(r, p), 0)
+		return resource.decide(ExplicitDeny, q.layer, 0)
 	}
 	var side identitySide
 	if r.Principal.hasIdentitySide() {
@@ -39,7 +41,7 @@ func Evaluate(r *Request, p *Policies) Decision {
 	if silent >= 0 {
 		return silence(ServiceControl, silent)
 	}
-	return combine(r, p, &resource, &side)
+	return combine(&q, p, &resource, &side)
 }
 
 // outsidePolicy tells whether policies cannot control the action (AWS STS API Reference, GetCallerIdentity; IAM User Guide,
@@ -52,19 +54,47 @@ func outsidePolicy(action string) bool {
 type query struct {
 	request    *Request
 	resource   arnParts
+	layer      Kind // of Policies.Resource: Trust when the resource is a role that is being assumed, else Resource
 	bounded    bool // the caller has a permissions boundary
 	actionHash uint32
 	service    uint64
 }
 
 func newQuery(r *Request, p *Policies) query {
-	return query{
+	q := query{
 		request:    r,
 		resource:   splitARN(r.Resource),
+		layer:      Resource,
 		bounded:    p.Boundary != nil,
 		actionHash: hashFold(r.Action),
 		service:    serviceBit(r.Action),
 	}
+	if p.Resource != nil && p.Resource.kind == Trust || assumesRole(r.Action, &q.resource) {
+		q.layer = Trust
+	}
+	return q
+}
+
+// assumesRole tells whether the action is one of those that a trust policy decides (Service Authorization Reference, "Actions
+// defined by AWS Security Token Service"). The role must then trust the caller; a missing trust policy trusts nobody.
+func assumesRole(action string, resource *arnParts) bool {
+	if len(action) < len("sts:") || !equalFoldASCII(action[:len("sts:")], "sts:") {
+		return false
+	}
+	for _, a := range [...]string{"sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"} {
+		if equalFoldASCII(action, a) {
+			return true
+		}
+	}
+	if resource.parts[2] != "iam" || !strings.HasPrefix(resource.parts[5], "role/") {
+		return false // TagSession also goes with GetFederationToken, whose resource is no role
+	}
+	for _, a := range [...]string{"sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext"} {
+		if equalFoldASCII(action, a) {
+			return true
+		}
+	}
+	return false
 }
 
 // applies tells how the statement speaks of the request: notNamed when it does not apply. In documents without principals a
@@ -125,6 +155,15 @@ func (q *query) document(d *Document) verdict {
 	return v
 }
 
+// resourcePolicy evaluates the policy of the resource. A document of a kind without principals grants nobody anything there.
+func (q *query) resourcePolicy(d *Document) verdict {
+	v := q.document(d)
+	if d != nil && !d.namesPrincipals() {
+		v.grant = notNamed
+	}
+	return v
+}
+
 // documents evaluates a list as one document.
 func (q *query) documents(list []*Document) verdict {
 	var first verdict
@@ -150,30 +189,3 @@ func (v *verdict) decide(e Effect, layer Kind, level int) Decision {
 func silence(layer Kind, level int) Decision {
 	return Decision{ImplicitDeny, Reason{Kind: layer, Level: level, Document: -1, Statement: -1}}
 }
-
-// resourceLayer names the layer of Policies.Resource in reasons.
-func resourceLayer(r *Request, p *Policies) Kind {
-	if needsTrust(r, p) {
-		return Trust
-	}
-	return Resource
-}
-
-// needsTrust tells whether the resource is a role that is being assumed. Its trust policy must then allow; an identity policy
-// alone never suffices, and a missing trust policy trusts nobody.
-func needsTrust(r *Request, p *Policies) bool {
-	if p.Resource != nil {
-		return p.Resource.kind == Trust
-	}
-	for _, action := range trustActions {
-		if equalFoldASCII(r.Action, action) {
-			return true
-		}
-	}
-	return false
-}
-
-// trustActions are the actions whose resource is a role (Service Authorization Reference, "Actions defined by AWS Security
-// Token Service").
-var trustActions = [...]string{"sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:TagSession",
-	"sts:SetSourceIdentity", "sts:SetContext"}

@@ -68,7 +68,7 @@ func Explain(r *Request, p *Policies) *Trace {
 	for level, documents := range p.ServiceControl {
 		t.layer(&q, LayerTrace{Kind: ServiceControl, Level: level, Attached: true, Counts: r.Principal.Type != Service}, documents)
 	}
-	t.layer(&q, LayerTrace{Kind: resourceLayer(r, p), Attached: p.Resource != nil, Counts: true}, one(p.Resource))
+	t.layer(&q, LayerTrace{Kind: q.layer, Attached: p.Resource != nil, Counts: true}, one(p.Resource))
 	t.layer(&q, LayerTrace{Kind: Identity, Attached: p.Identity != nil, Counts: side}, p.Identity)
 	t.layer(&q, LayerTrace{Kind: Boundary, Attached: p.Boundary != nil, Counts: side}, one(p.Boundary))
 	t.layer(&q, LayerTrace{Kind: Session, Attached: p.Session != nil, Counts: side}, p.Session)
@@ -95,6 +95,7 @@ func one(d *Document) []*Document {
 
 func (t *Trace) layer(q *query, layer LayerTrace, documents []*Document) {
 	grant := notNamed
+	ofResource := layer.Kind == Resource || layer.Kind == Trust
 	for _, d := range documents {
 		var dt DocumentTrace
 		for i := range documentStatements(d) {
@@ -105,6 +106,7 @@ func (t *Trace) layer(q *query, layer LayerTrace, documents []*Document) {
 			case !st.Applies:
 			case s.deny:
 				layer.Effect = ExplicitDeny
+			case ofResource && !d.namesPrincipals(): // grants nobody anything
 			default:
 				if layer.Effect == ImplicitDeny {
 					layer.Effect = Allow
@@ -114,7 +116,7 @@ func (t *Trace) layer(q *query, layer LayerTrace, documents []*Document) {
 		}
 		layer.Documents = append(layer.Documents, dt)
 	}
-	if layer.Kind == Resource || layer.Kind == Trust {
+	if ofResource {
 		layer.Grant = grant.String()
 	}
 	t.Layers = append(t.Layers, layer)

@@ -29,6 +29,9 @@ func equalFoldASCII(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	if a == b { // most clients and policies spell names as AWS does
+		return true
+	}
 	for i := range len(a) {
 		if lower(a[i]) != lower(b[i]) {
 			return false

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // outcome is what comparing one request value with the values of a policy gives.
@@ -25,7 +27,7 @@ type matcher interface {
 type operator struct {
 	name    string
 	negated bool
-	null    bool // Null tests presence and has no matcher
+	null    bool // Null: compares "is absent" instead of a value
 	// compile makes the matcher. It also returns the indexes of values that the operator can never compare.
 	compile func(values []string, variables bool) (matcher, []int)
 }
@@ -107,109 +109,51 @@ func compileFolded(values []string, variables bool) (matcher, []int) {
 
 func (m foldedMatcher) match(got string, ctx *Context) outcome {
 	for _, tokens := range m {
-		if len(tokens) == 1 && tokens[0].kind == literal {
-			if strings.EqualFold(tokens[0].text, got) {
-				return matches
-			}
-			continue
-		}
-		if want, ok := joinValue(tokens, ctx); ok && strings.EqualFold(want, got) {
+		if matchFolded(tokens, got, ctx) {
 			return matches
 		}
 	}
 	return differs
 }
 
-// joinValue substitutes and joins tokens without wildcards.
-func joinValue(tokens []token, ctx *Context) (string, bool) {
-	var b strings.Builder
+// matchFolded compares the text that tokens denote with s as strings.EqualFold does, without joining it.
+func matchFolded(tokens []token, s string, ctx *Context) bool {
 	for i := range tokens {
-		text := tokens[i].text
+		text, ok := tokens[i].text, true
 		if tokens[i].kind == variable {
-			var ok bool
-			if text, ok = tokens[i].key.value(ctx); !ok {
-				return "", false
-			}
+			text, ok = tokens[i].key.value(ctx)
 		}
-		b.WriteString(text)
-	}
-	return b.String(), true
-}
-
-// arnMatcher is ArnEquals and ArnLike, which are the same: six parts, each compared with wildcards. A policy value without six
-// parts matches nothing, nor does a request value that is not an ARN.
-type arnMatcher []arnPattern
-
-type arnPattern struct {
-	parts  []pattern // six, or nil when the value cannot match
-	tokens []token   // of a value with variables: cut into parts after substitution, since a variable may hold a whole ARN
-}
-
-func compileARNs(values []string, variables bool) (matcher, []int) {
-	m := make(arnMatcher, len(values))
-	for i, v := range values {
-		tokens := tokenize(v, variables, true)
-		if slices.ContainsFunc(tokens, func(t token) bool { return t.kind == variable }) {
-			m[i].tokens = tokens
-		} else {
-			m[i].parts = arnPatternParts(tokens)
+		if ok {
+			s, ok = cutPrefixFold(s, text)
 		}
-	}
-	return m, nil
-}
-
-func (m arnMatcher) match(got string, ctx *Context) outcome {
-	arn := splitARN(got)
-	if !arn.valid {
-		return differs
-	}
-	for i := range m {
-		parts := m[i].parts
-		if m[i].tokens != nil {
-			tokens, ok := substitute(m[i].tokens, ctx)
-			if !ok {
-				continue
-			}
-			parts = arnPatternParts(tokens)
-		}
-		if matchParts(parts, &arn) {
-			return matches
-		}
-	}
-	return differs
-}
-
-func matchParts(parts []pattern, arn *arnParts) bool {
-	if len(parts) != len(arn.parts) {
-		return false
-	}
-	for i := range parts {
-		if !parts[i].match(arn.parts[i], nil) {
+		if !ok {
 			return false
 		}
 	}
-	return true
+	return s == ""
 }
 
-// arnPatternParts cuts tokens at the first five colons of their literals; nil when there are fewer.
-func arnPatternParts(tokens []token) []pattern {
-	var parts []pattern
-	var part []token
-	for _, t := range tokens {
-		for t.kind == literal && len(parts) < 5 {
-			before, after, found := strings.Cut(t.text, ":")
-			if !found {
-				break
-			}
-			parts = append(parts, compile(append(part, token{kind: literal, text: before})))
-			part, t.text = nil, after
+func cutPrefixFold(s, prefix string) (string, bool) {
+	for _, want := range prefix {
+		got, size := utf8.DecodeRuneInString(s)
+		if size == 0 || !equalFoldRune(got, want) {
+			return "", false
 		}
-		part = append(part, t)
+		s = s[size:]
 	}
-	if len(parts) < 5 {
-		return nil
+	return s, true
+}
+
+func equalFoldRune(a, b rune) bool {
+	if a == b {
+		return true
 	}
-	return append(parts, compile(part))
+	for r := unicode.SimpleFold(a); r != a; r = unicode.SimpleFold(r) {
+		if r == b {
+			return true
+		}
+	}
+	return false
 }
 
 // relation is a set of results of a comparison.

@@ -4,7 +4,7 @@ import "fmt"
 
 // principals reads Principal or NotPrincipal: required in resource and trust policies, forbidden elsewhere.
 func (p *parser) principals(n *node, e *elements, s *statement, path string) *Error {
-	if p.kind != Trust && p.kind != Resource {
+	if !p.doc.namesPrincipals() {
 		for _, f := range []*node{e.principal, e.notPrincipal} {
 			if f != nil {
 				return p.fail(f, path, msgHasPrincipal, "a policy of this kind speaks of whom it is attached to")

@@ -2,33 +2,6 @@ package policy
 
 import "strings"
 
-// arnParts is an ARN cut at its first five colons.
-type arnParts struct {
-	valid bool
-	whole string
-	head  string    // everything up to and with the fifth colon
-	parts [6]string // the sixth keeps all further colons
-}
-
-// splitARN cuts s; valid tells whether it starts with arn: and has six parts.
-func splitARN(s string) arnParts {
-	a := arnParts{whole: s}
-	if !strings.HasPrefix(s, "arn:") {
-		return a
-	}
-	start := 0
-	for i := range 5 {
-		colon := strings.IndexByte(s[start:], ':')
-		if colon < 0 {
-			return a
-		}
-		a.parts[i] = s[start : start+colon]
-		start += colon + 1
-	}
-	a.head, a.parts[5], a.valid = s[:start], s[start:], true
-	return a
-}
-
 // resourceSet is a Resource or NotResource element.
 type resourceSet struct {
 	negated   bool // NotResource
@@ -101,15 +74,6 @@ func (r *resourcePattern) match(request *arnParts, ctx *Context) bool {
 	default:
 		return r.open && r.last.match(request.parts[n], ctx)
 	}
-}
-
-// from returns the text of the ARN from its part n on.
-func (a *arnParts) from(n int) string {
-	start := n
-	for i := range n {
-		start += len(a.parts[i])
-	}
-	return a.whole[start:]
 }
 
 // match reports whether the element covers the requested resource. A resource that is not an ARN (an action without resource
