@@ -11,9 +11,9 @@ import (
 // cacheWays is how many places a token may take in the cache.
 const cacheWays = 8
 
-// tokenCache remembers verified tokens, without locks: a token's keyed hash picks a set of places, each of which points to an immutable entry.
-// A hit takes the whole token, not only its hash. Nothing in it ends a token's life early or late: Verify compares the expiry,
-// and an entry holds for one version of the ring only.
+// tokenCache remembers verified tokens, without locks: a token's keyed hash picks a set of places, each of which points to an
+// immutable entry. A hit takes the whole token, not only its hash. Nothing in it ends a token's life early or late: Verify
+// compares the expiry, and an entry holds for one version of the ring only.
 type tokenCache struct {
 	seed   maphash.Seed
 	places []atomic.Pointer[verifiedToken] // sets of cacheWays; their number is a power of two

@@ -45,7 +45,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzVerify_SignedPayload lets the payload be anything, under a good signature: what is accepted must be a session that Mint could have made.
+// FuzzVerify_SignedPayload lets the payload be anything, under a good signature: what is accepted must be a session that Mint
+// could have made.
 func FuzzVerify_SignedPayload(f *testing.F) {
 	store := &memory{}
 	s := open(f, signer.Config{Store: store})

@@ -40,7 +40,8 @@ const (
 	secretKeyBytes = 30 // 40 characters of base64
 )
 
-// NewID returns a new unique id of 21 characters: prefix (four characters of A-Z2-7), and 17 of base32 that carry the account as AWS's do.
+// NewID returns a new unique id of 21 characters: prefix (four characters of A-Z2-7), and 17 of base32 that carry the account as
+// AWS's do.
 func NewID(random io.Reader, prefix, account string) (string, error) {
 	return newID(random, prefix, account, keyIDLength+1)
 }
@@ -72,7 +73,8 @@ func newID(random io.Reader, prefix, account string, length int) (string, error)
 	return string(text[:length]), nil
 }
 
-// AccountOf returns the 12 digits of the account that accessKeyID was made for, or ErrNoAccount. It tells nothing about whether the key exists.
+// AccountOf returns the 12 digits of the account that accessKeyID was made for, or ErrNoAccount. It tells nothing about whether
+// the key exists.
 func AccountOf(accessKeyID string) (string, error) {
 	if len(accessKeyID) != keyIDLength || !isBase32(accessKeyID) {
 		return "", ErrNoAccount

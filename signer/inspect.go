@@ -13,8 +13,8 @@ import (
 	"github.com/stint-sts/stint/secret"
 )
 
-// Inspection is what a session token says about itself, for a person to read. It holds neither the token nor a secret. Its texts come from the
-// token, which may be anybody's: String quotes them.
+// Inspection is what a session token says about itself, for a person to read. It holds neither the token nor a secret. Its texts
+// come from the token, which may be anybody's: String quotes them.
 type Inspection struct {
 	Sealed    bool   `json:"sealed"` // a JWE
 	Type      string `json:"type"`   // the header's typ, alg and kid: of the JWS, or of a JWE that was not opened
@@ -30,8 +30,8 @@ type Inspection struct {
 	Problem string `json:"problem,omitempty"` // why Verify refuses it; empty: it does not, or was not asked
 }
 
-// Inspect explains a token with the keys of the ring: it opens a sealed one, and tells whether Verify accepts it and why not. It returns
-// an error matching ErrInvalidToken for what is no session token at all.
+// Inspect explains a token with the keys of the ring: it opens a sealed one, and tells whether Verify accepts it and why not. It
+// returns an error matching ErrInvalidToken for what is no session token at all.
 func (s *Signer) Inspect(token secret.String) (*Inspection, error) {
 	text := token.Reveal()
 	now := s.cfg.Now()

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -191,6 +190,11 @@ func newTokenKey(e entry, issuer string) (*tokenKey, error) {
 	return k, nil
 }
 
+// mayHaveSigned reports whether k signed tokens at the instant issued. It bounds what a stolen key is good for once it is retired.
+func (k *tokenKey) mayHaveSigned(issued time.Time) bool {
+	return k.State != Retired || !issued.After(k.RetiredAt.Add(reloadLag))
+}
+
 // derivationKey makes secret access keys.
 type derivationKey struct {
 	version int
@@ -259,18 +263,4 @@ func (k *sealingKey) open(token string) (string, error) {
 	}
 	plain, err := sealed.Decrypt(k.key)
 	return string(plain), err
-}
-
-// mayHaveSigned reports whether k signed tokens at the instant issued. It bounds what a stolen key is good for once it is retired.
-func (k *tokenKey) mayHaveSigned(issued time.Time) bool {
-	return k.State != Retired || !issued.After(k.RetiredAt.Add(reloadLag))
-}
-
-// info returns the entry of the key with that id, or nil.
-func (r *keyRing) info(id string) *KeyInfo {
-	i := slices.IndexFunc(r.infos, func(k KeyInfo) bool { return k.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return &r.infos[i]
 }

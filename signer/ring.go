@@ -13,7 +13,7 @@ import (
 const MaxLifetime = 129_600 * time.Second
 
 // reloadLag is how long a node may go on signing with a key that another node has retired, because it has not reloaded yet or its
-// clock runs behind.
+// clock runs ahead. What a node signs that is cut off from the store for longer, the others refuse.
 const reloadLag = 10 * time.Minute
 
 // Errors of the operations on the ring.
@@ -109,8 +109,9 @@ func (d *document) nextVersion(p Purpose) int {
 	return last + 1
 }
 
-// ensure makes the ring fit for use: on the first run every purpose gets a key that signs at once, for there is nobody yet who would have
-// to learn of it; and a token key of another algorithm than the configured one gets a successor. It reports whether d changed.
+// ensure makes the ring fit for use: on the first run every purpose gets a key that signs at once, for there is nobody yet who
+// would have to learn of it; and a token key of another algorithm than the configured one gets a successor. It reports whether d
+// changed.
 func (d *document) ensure(tokenAlgorithm string, now time.Time, random io.Reader) (bool, error) {
 	changed := false
 	for _, p := range Purposes() {
@@ -210,8 +211,8 @@ func (d *document) prune() {
 	})
 }
 
-// maintain does what is due at now: it removes keys that nothing needs, lets prepared keys sign that were published long enough, and
-// prepares a successor for each key that has signed for the time every (0: forever). It reports whether d changed.
+// maintain does what is due at now: it removes keys that nothing needs, lets prepared keys sign that were published long enough,
+// and prepares a successor for each key that has signed for the time every (0: forever). It reports whether d changed.
 func (d *document) maintain(tokenAlgorithm string, delay, every time.Duration, now time.Time, random io.Reader) (bool, error) {
 	changed := len(d.retire(now)) > 0
 	for _, p := range Purposes() {

@@ -48,7 +48,7 @@ type Config struct {
 
 	TemporaryPrefix string        // of temporary access key ids, four characters of A-Z2-7; default "ASIA"
 	TokenCacheSize  int           // verified tokens that are remembered, each of some 2 KB; default 8192
-	PublishDelay    time.Duration // how long a key is prepared before it signs; longer than the pause between Reloads; default 1 minute
+	PublishDelay    time.Duration // a key is prepared this long before it signs, longer than nodes pause between Reloads; default 1 minute
 	RotateEvery     time.Duration // age of a signing key at which Maintain prepares its successor; default 0: never
 
 	Now  func() time.Time // default time.Now
@@ -64,9 +64,10 @@ type Signer struct {
 	updating sync.Mutex // one change of ring at a time
 }
 
-// Open loads the key ring from cfg.Store or, on the first run, creates it; of several nodes that do so at once all end with the same
-// ring. The error matches seal.ErrWrongKey if cfg.Master is not the key that sealed the ring and seal.ErrDamaged if the ring was altered; neither
-// overwrites it. If the configured algorithm differs from that of the signing token key, Open prepares a key of the configured one.
+// Open loads the key ring from cfg.Store or, on the first run, creates it; of several nodes that do so at once all end with the
+// same ring. The error matches seal.ErrWrongKey if cfg.Master is not the key that sealed the ring and seal.ErrDamaged if the
+// ring was altered; neither overwrites it. If the configured algorithm differs from that of the signing token key, Open prepares
+// a key of the configured one.
 func Open(ctx context.Context, cfg Config) (*Signer, error) {
 	cfg.Algorithm = cmp.Or(cfg.Algorithm, HS256)
 	cfg.TemporaryPrefix = cmp.Or(cfg.TemporaryPrefix, PrefixTemporaryKey)
@@ -107,10 +108,10 @@ func (cfg *Config) validate() error {
 	return nil
 }
 
-// Mint makes the credentials of the session that c describes. It sets c.AccessKeyID to a new one and c.DerivationVersion, and rounds c's
-// times down to what the token carries. It returns an error when c describes no session (unknown kind, no account of 12 digits, no ARN or entity,
-// a life outside 0 to MaxLifetime, text that is not UTF-8), and ErrTokenTooLarge. The caller refuses an access key id that exists (see
-// NewAccessKeyID). The token's characters are those of base64url and the full stop.
+// Mint makes the credentials of the session that c describes. It sets c.AccessKeyID to a new one and c.DerivationVersion, and
+// rounds c's times down to what the token carries. It returns an error when c describes no session (unknown kind, no account of
+// 12 digits, no ARN or entity, a life outside 0 to MaxLifetime, text that is not UTF-8), and ErrTokenTooLarge. The caller
+// refuses an access key id that exists (see NewAccessKeyID). The token's characters are those of base64url and the full stop.
 func (s *Signer) Mint(c *Claims) (*Credentials, error) {
 	ring := s.ring.Load()
 	id, err := NewAccessKeyID(s.cfg.Rand, s.cfg.TemporaryPrefix, c.Account)
@@ -139,10 +140,10 @@ func (s *Signer) Mint(c *Claims) (*Credentials, error) {
 	}, nil
 }
 
-// Verify checks that token is stint's own, unaltered and unexpired, and returns what it says, to be shared and not changed. The caller
-// compares AccessKeyID with the one that signed the request, and asks whether the session was revoked. The error matches ErrInvalidToken, or
-// ErrExpiredToken if nothing but the time is wrong: the claims are then returned with it, to check what they are bound to. Neither error
-// quotes the token. Verified tokens are remembered.
+// Verify checks that token is stint's own, unaltered and unexpired, and returns what it says, to be shared and not changed. The
+// caller compares AccessKeyID with the one that signed the request, and asks whether the session was revoked. The error matches
+// ErrInvalidToken, or ErrExpiredToken if nothing but the time is wrong: the claims are then returned with it, to check what they
+// are bound to. Neither error quotes the token. Verified tokens are remembered.
 func (s *Signer) Verify(token secret.String) (*Claims, error) {
 	text := token.Reveal()
 	now := s.cfg.Now()
@@ -163,8 +164,9 @@ func (s *Signer) Verify(token secret.String) (*Claims, error) {
 	return c, nil
 }
 
-// SecretKey returns the secret access key of the session that c describes, derived from c.AccessKeyID by the key that c.DerivationVersion names. For
-// what Verify returned it costs nothing. It returns an error matching ErrNoKey when the ring no longer has that key.
+// SecretKey returns the secret access key of the session that c describes, derived from c.AccessKeyID by the key that
+// c.DerivationVersion names. For what Verify returned it costs nothing. It returns an error matching ErrNoKey when the ring no
+// longer has that key.
 func (s *Signer) SecretKey(c *Claims) (secret.String, error) {
 	if d := c.derived; d != nil && d.accessKeyID == c.AccessKeyID && d.version == c.DerivationVersion {
 		return d.secret, nil
@@ -176,15 +178,15 @@ func (s *Signer) SecretKey(c *Claims) (secret.String, error) {
 	return k.secretKey(c.AccessKeyID), nil
 }
 
-// JWKS returns the public keys (RFC 7517) that verify session tokens, prepared and retired ones included; none with HS256. The bytes are
-// shared: do not change them.
+// JWKS returns the public keys (RFC 7517) that verify session tokens, prepared and retired ones included; none with HS256. The
+// bytes are shared: do not change them.
 func (s *Signer) JWKS() []byte { return s.ring.Load().jwks }
 
 // Keys returns the keys of the ring in the order in which they were prepared, removed ones included.
 func (s *Signer) Keys() []KeyInfo { return slices.Clone(s.ring.Load().infos) }
 
-// Prepare adds a key of that purpose to the ring, which every node accepts once it has reloaded, and which Rotate or Maintain lets sign after
-// Config.PublishDelay. A key that is prepared already is returned as it is.
+// Prepare adds a key of that purpose to the ring, which every node accepts once it has reloaded, and which Rotate or Maintain
+// lets sign after Config.PublishDelay. A key that is prepared already is returned as it is.
 func (s *Signer) Prepare(ctx context.Context, p Purpose) (KeyInfo, error) {
 	if !slices.Contains(Purposes(), p) {
 		return KeyInfo{}, fmt.Errorf("key purpose %q is unknown", p)
@@ -197,8 +199,8 @@ func (s *Signer) Prepare(ctx context.Context, p Purpose) (KeyInfo, error) {
 	return prepared, err
 }
 
-// Rotate lets the prepared key of that purpose sign from now on, and retires the one that did. Errors match ErrNotPrepared, or ErrNotPublished
-// if it was prepared less than Config.PublishDelay ago, so that a node may not know it yet.
+// Rotate lets the prepared key of that purpose sign from now on, and retires the one that did. Errors match ErrNotPrepared, or
+// ErrNotPublished if it was prepared less than Config.PublishDelay ago, so that a node may not know it yet.
 func (s *Signer) Rotate(ctx context.Context, p Purpose) (KeyInfo, error) {
 	var signing KeyInfo
 	err := s.update(ctx, func(d *document, now time.Time) (_ bool, err error) {
@@ -218,8 +220,8 @@ func (s *Signer) Retire(ctx context.Context) ([]KeyInfo, error) {
 	return removed, err
 }
 
-// Remove takes a key out of the ring at once, as when it is known to others. Every session that needs it ends. It returns an error matching
-// ErrNoKey for an unknown id, and ErrKeySigns for a key that signs.
+// Remove takes a key out of the ring at once, as when it is known to others. Every session that needs it ends. It returns an
+// error matching ErrNoKey for an unknown id, and ErrKeySigns for a key that signs.
 func (s *Signer) Remove(ctx context.Context, id string) error {
 	return s.update(ctx, func(d *document, now time.Time) (bool, error) {
 		err := d.remove(id, now)
@@ -232,9 +234,9 @@ func (s *Signer) Reload(ctx context.Context) error {
 	return s.update(ctx, func(*document, time.Time) (bool, error) { return false, nil })
 }
 
-// Maintain reloads the ring and does what is due: it removes keys that nothing needs any more, lets keys sign that were prepared for
-// Config.PublishDelay, and prepares successors by Config.RotateEvery. Every node calls it at intervals shorter than PublishDelay; of those that
-// find the same thing due, one does it.
+// Maintain reloads the ring and does what is due: it removes keys that nothing needs any more, lets keys sign that were prepared
+// for Config.PublishDelay, and prepares successors by Config.RotateEvery. Every node calls it at intervals shorter than
+// PublishDelay; of those that find the same thing due, one does it.
 func (s *Signer) Maintain(ctx context.Context) error {
 	return s.update(ctx, func(d *document, now time.Time) (bool, error) {
 		return d.maintain(s.cfg.Algorithm, s.cfg.PublishDelay, s.cfg.RotateEvery, now, s.cfg.Rand)
@@ -247,8 +249,8 @@ const (
 	updateAttempts = 16
 )
 
-// update loads the ring, lets change change it, and puts the result in use, after storing it if it changed. If another node changed it in
-// between, it starts over.
+// update loads the ring, lets change change it, and puts the result in use, after storing it if it changed. If another node
+// changed it in between, it starts over.
 func (s *Signer) update(ctx context.Context, change func(d *document, now time.Time) (bool, error)) error {
 	s.updating.Lock()
 	defer s.updating.Unlock()

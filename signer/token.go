@@ -65,8 +65,8 @@ func (r *keyRing) parse(token string, mustBeSealed bool, now time.Time) (*Claims
 	return r.parseSigned(token, now)
 }
 
-// parseSigned checks everything but the expiry. The whole first segment picks the key, and so fixes type, key id and algorithm together:
-// a header that differs in anything from what the key's own tokens have is refused before it is parsed.
+// parseSigned checks everything but the expiry. The whole first segment picks the key, and so fixes type, key id and algorithm
+// together: a header that differs in anything from what the key's own tokens have is refused before it is parsed.
 func (r *keyRing) parseSigned(token string, now time.Time) (*Claims, error) {
 	header, _, _ := strings.Cut(token, ".")
 	k := r.tokenKeys[header]
@@ -92,8 +92,8 @@ func (r *keyRing) parseSigned(token string, now time.Time) (*Claims, error) {
 	return c, nil
 }
 
-// newParser returns the parser for tokens of one key. Expiry is required, but compared with the year 1: a cached token must expire too,
-// so Verify compares it, in one place for both.
+// newParser returns the parser for tokens of one key. Expiry is required, but compared with the year 1: a cached token must
+// expire too, so Verify compares it, in one place for both.
 func newParser(algorithm, issuer string) *jwt.Parser {
 	return jwt.NewParser(
 		jwt.WithValidMethods([]string{algorithm}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
@@ -117,8 +117,8 @@ func reason(err error) string {
 	}
 }
 
-// isCompact reports whether each segment of a JWS or JWE is base64url, in the one form that encodes its bytes: decoders skip line breaks
-// and ignore surplus bits of the last character, so that one token would have many spellings.
+// isCompact reports whether each segment of a JWS or JWE is base64url, in the one form that encodes its bytes: decoders skip
+// line breaks and ignore surplus bits of the last character, so that one token would have many spellings.
 func isCompact(token string) bool {
 	length := 0 // of the segment so far
 	last := byte(0)

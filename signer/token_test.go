@@ -59,7 +59,13 @@ func TestMint_VerifyReturnsWhatWasMinted(t *testing.T) {
 	for _, claims := range []struct {
 		name string
 		c    *signer.Claims
-	}{{"role", roleClaims(start)}, {"user", user}, {"federated user", federated}, {"every claim", fullClaims()}, {"packed", longClaims()}} {
+	}{
+		{"role", roleClaims(start)},
+		{"user", user},
+		{"federated user", federated},
+		{"every claim", fullClaims()},
+		{"packed", longClaims()},
+	} {
 		for variant, cfg := range variants() {
 			t.Run(claims.name+" "+variant, func(t *testing.T) {
 				t.Parallel()
@@ -175,10 +181,11 @@ func TestVerify_RefusesEveryChangedBit(t *testing.T) {
 			t.Parallel()
 			s := open(t, cfg)
 			token := mint(t, s, roleClaims(start)).SessionToken
-			try := func() {
+			try := func(bits int) { // of each byte, beginning with another one
 				text := []byte(token.Reveal())
 				for i := range text {
-					for bit := range 8 {
+					for n := range bits {
+						bit := (i + n) % 8
 						text[i] ^= 1 << bit
 						if c, err := s.Verify(secret.New(string(text))); !errors.Is(err, signer.ErrInvalidToken) || c != nil {
 							t.Fatalf("bit %d of byte %d changed: %v, %v", bit, i, c, err)
@@ -187,11 +194,11 @@ func TestVerify_RefusesEveryChangedBit(t *testing.T) {
 					}
 				}
 			}
-			try()
+			try(8)
 			if _, err := s.Verify(token); err != nil {
 				t.Fatalf("positive twin: %v", err)
 			}
-			try()
+			try(1)
 		})
 	}
 }
