@@ -23,17 +23,32 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d column %d: %s: %s", e.Line, e.Column, e.Path, e.Reason)
 }
 
+// maxQuoted bounds how much foreign text an Error repeats, in bytes.
+const maxQuoted = 1024
+
+// clip shortens s to maxQuoted bytes at a character's boundary.
+func clip(s string) string {
+	if len(s) <= maxQuoted {
+		return s
+	}
+	end := maxQuoted
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
 // errorAt fills in line and column of an offset.
 func errorAt(text string, offset int, path, message, reason string) *Error {
 	offset = min(offset, len(text))
 	before := text[:offset]
 	lineStart := strings.LastIndexByte(before, '\n') + 1
 	return &Error{
-		Message: message,
-		Path:    path,
+		Message: clip(message),
+		Path:    clip(path),
 		Offset:  offset,
 		Line:    strings.Count(before, "\n") + 1,
 		Column:  utf8.RuneCountInString(before[lineStart:]) + 1,
-		Reason:  reason,
+		Reason:  clip(reason),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stint-sts/stint/policy"
 )
@@ -128,6 +129,25 @@ func TestParse_Position(t *testing.T) {
 	}
 	if want := "line 3 column 27: Statement.Effect: Effect is Allow or Deny"; err.Error() != want {
 		t.Errorf("got %q, want %q", err.Error(), want)
+	}
+}
+
+func TestParse_ErrorsAreBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 50000)
+	for _, text := range []string{
+		`{"Statement":{"Effect":"Allow","Action":"*","Resource":"` + long + `"}}`,
+		`{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"` + long + `":[]}}}}`,
+		`{"` + long + `":1}`,
+	} {
+		_, err := policy.Parse(policy.Identity, text)
+		var refusal *policy.Error
+		if !errors.As(err, &refusal) {
+			t.Fatal(err)
+		}
+		if len(refusal.Message)+len(refusal.Path)+len(refusal.Reason) > 4000 || !utf8.ValidString(refusal.Message+refusal.Path+refusal.Reason) {
+			t.Errorf("message of %d, path of %d, reason of %d bytes", len(refusal.Message), len(refusal.Path), len(refusal.Reason))
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func refEvaluate(q *refRequest, p *refPolicies) string {
 		allowed = len(grants) > 0 && side
 	default:
 		trust := p.trust || strings.HasPrefix(action, "sts:assumerole")
-		if strings.Contains(q.resource, ":role/") {
+		if parts := strings.SplitN(q.resource, ":", 6); len(parts) == 6 && parts[2] == "iam" && strings.HasPrefix(parts[5], "role/") {
 			trust = trust || action == "sts:tagsession" || action == "sts:setsourceidentity" || action == "sts:setcontext"
 		}
 		allowed = grants["direct"] ||
