@@ -146,6 +146,9 @@ func (s *Signer) Mint(c *Claims) (*Credentials, error) {
 // are bound to. Neither error quotes the token. Verified tokens are remembered.
 func (s *Signer) Verify(token secret.String) (*Claims, error) {
 	text := token.Reveal()
+	if len(text) > MaxTokenSize { // before the cache hashes it
+		return nil, invalid("too large")
+	}
 	now := s.cfg.Now()
 	ring := s.ring.Load()
 	c := s.cache.get(text, ring.version)
