@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -568,82 +569,99 @@ func TestDirectory_SharesPolicies(t *testing.T) {
 
 func TestDirectory_ReadsOnceForMany(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	entered, release := make(chan struct{}, 100), make(chan struct{})
-	w.store.after = func(context.Context) { entered <- struct{}{}; <-release }
-	views := w.store.views.Load()
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			if _, err := w.Entity(t.Context(), account, roleID); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	<-entered
-	close(release)
-	wg.Wait()
-	if n := w.store.views.Load() - views; n != 1 {
-		t.Errorf("50 readers of one role looked %d times into the store, want once", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		release := make(chan struct{})
+		w.store.after = func(context.Context) { <-release }
+		views := w.store.views.Load()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if _, err := w.Entity(t.Context(), account, roleID); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // one reads, and the others wait for it
+		close(release)
+		wg.Wait()
+		if n := w.store.views.Load() - views; n != 1 {
+			t.Errorf("50 readers of one role looked %d times into the store, want once", n)
+		}
+	})
 }
 
 // TestDirectory_OvertakenRead commits a write while a load, which has read the old state, has not ended yet.
 func TestDirectory_OvertakenRead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	read, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	w.store.after = func(context.Context) {
-		once.Do(func() { close(read); <-release })
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { // either answer is right for this one
-		if _, err := w.Entity(t.Context(), account, roleID); err != nil {
-			t.Error(err)
-		}
-	})
-	<-read
-	w.write(func(tx iam.Tx) error { return tx.Delete(iam.KindInlinePolicy, account, roleID, "p") })
-	for range 10 {
-		wg.Go(func() { // but these began after the write was acknowledged
-			e, err := w.Entity(t.Context(), account, roleID)
-			if err != nil || len(e.Identity) != 1 {
-				t.Errorf("Entity: %v, %v; want the role without its inline policy", e, err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		release := make(chan struct{})
+		var once sync.Once
+		w.store.after = func(context.Context) { once.Do(func() { <-release }) }
+		var wg sync.WaitGroup
+		wg.Go(func() { // either answer is right for this one
+			if _, err := w.Entity(t.Context(), account, roleID); err != nil {
+				t.Error(err)
 			}
 		})
-	}
-	close(release)
-	wg.Wait()
-	if e, err := w.Entity(t.Context(), account, roleID); err != nil || len(e.Identity) != 1 {
-		t.Errorf("Entity: %v, %v; the load that was overtaken stayed in the cache", e, err)
-	}
-}
-
-func TestDirectory_ReaderThatGivesUp(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	read := make(chan struct{})
-	var once sync.Once
-	w.store.after = func(ctx context.Context) {
-		once.Do(func() { close(read); <-ctx.Done() })
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = w.Entity(ctx, account, roleID) })
-	<-read
-	wg.Go(func() {
-		if _, err := w.Entity(t.Context(), account, roleID); err != nil {
-			t.Errorf("Entity beside a reader that gave up: %v", err)
+		synctest.Wait()
+		w.write(func(tx iam.Tx) error { return tx.Delete(iam.KindInlinePolicy, account, roleID, "p") })
+		for range 10 {
+			wg.Go(func() { // but these begin after the write was acknowledged
+				e, err := w.Entity(t.Context(), account, roleID)
+				if err != nil || len(e.Identity) != 1 {
+					t.Errorf("Entity: %v, %v; want the role without its inline policy", e, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(release)
+		wg.Wait()
+		if e, err := w.Entity(t.Context(), account, roleID); err != nil || len(e.Identity) != 1 {
+			t.Errorf("Entity: %v, %v; the load that was overtaken stayed in the cache", e, err)
 		}
 	})
-	gone, cancelGone := context.WithCancel(t.Context())
-	cancelGone()
-	if _, err := w.Entity(gone, account, roleID); !errors.Is(err, context.Canceled) {
-		t.Errorf("Entity with a context that ended: %v, want context.Canceled", err)
+}
+
+// TestDirectory_ReaderThatFails lets the one who reads for all give up, fail or panic: the others do not suffer from it.
+func TestDirectory_ReaderThatFails(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(context.Context){
+		"gives up": func(ctx context.Context) { <-ctx.Done() },
+		"panics":   func(ctx context.Context) { <-ctx.Done(); panic("on purpose") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var once sync.Once
+				w.store.after = func(ctx context.Context) { once.Do(func() { fail(ctx) }) }
+				ctx, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					defer func() { _ = recover() }()
+					_, _ = w.Entity(ctx, account, roleID)
+				})
+				synctest.Wait()
+				for range 5 {
+					wg.Go(func() {
+						if _, err := w.Entity(t.Context(), account, roleID); err != nil {
+							t.Errorf("Entity: %v", err)
+						}
+					})
+				}
+				gone, cancelGone := context.WithCancel(t.Context())
+				cancelGone()
+				if _, err := w.Entity(gone, account, roleID); !errors.Is(err, context.Canceled) {
+					t.Errorf("Entity with a context that ended: %v, want context.Canceled", err)
+				}
+				synctest.Wait()
+				cancel()
+				wg.Wait()
+			})
+		})
 	}
-	cancel()
-	wg.Wait()
 }
 
 // TestDirectory_Flood asks for keys and roles that do not exist: what does exist stays cached.
@@ -809,7 +827,8 @@ func TestDirectory_Race(t *testing.T) {
 							return
 						}
 						var n int64
-						if _, err := fmt.Sscanf(got[strings.Index(got, "n0"):], "n%06d", &n); err != nil {
+						_, digits, _ := strings.Cut(got, "n0")
+						if _, err := fmt.Sscanf(digits, "%05d", &n); err != nil {
 							t.Errorf("%s: %v", got, err)
 							return
 						}
@@ -882,7 +901,6 @@ func TestDirectory_LastUsed(t *testing.T) {
 	for i := range 300 { // more than one batch
 		w.Used(fmt.Sprintf("AKIA%016d", i), "sts", "us-east-1", at)
 	}
-	views := w.store.views.Load()
 	stop := func() {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -904,11 +922,42 @@ func TestDirectory_LastUsed(t *testing.T) {
 	if key, _ := lastUses(t, w); key.LastUsedService != "iam" {
 		t.Errorf("an earlier use was written over a later one: %+v", key.LastUsed)
 	}
-	views = w.store.views.Load()
+	views := w.store.views.Load()
 	w.picture(w.Directory)
 	if n := w.store.views.Load() - views; n != 0 {
 		t.Errorf("writing last uses threw %d entries out of the cache", n)
 	}
+}
+
+// TestDirectory_Run lets an hour pass on the bubble's clock.
+func TestDirectory_Run(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		at := time.Now()
+		w.Used(roleID, "sts", "us-east-1", at)
+		time.Sleep(59 * time.Second)
+		if _, role := lastUses(t, w); !role.LastUsed.IsZero() {
+			t.Errorf("written at once: %v", role.LastUsed)
+		}
+		time.Sleep(2 * time.Second)
+		if _, role := lastUses(t, w); !role.LastUsed.Equal(at) {
+			t.Errorf("after a minute: last use %v, want %v", role.LastUsed, at)
+		}
+		w.Used(roleID, "sts", "us-east-1", time.Now())
+		cancel()
+		wg.Wait()
+		if _, role := lastUses(t, w); !role.LastUsed.Equal(at.Add(61 * time.Second)) {
+			t.Errorf("after the end: last use %v", role.LastUsed)
+		}
+	})
 }
 
 func lastUses(t *testing.T, w *world) (key iam.AccessKey, role iam.Role) {

@@ -22,8 +22,7 @@ func TestQueryPlans(t *testing.T) {
 			}
 			defer s.Close()
 			fill(t, s, n)
-			c := <-s.writer
-			defer func() { s.writer <- c }()
+			c := s.writer
 			if n > 10 {
 				if _, err := c.ExecContext(t.Context(), "ANALYZE"); err != nil {
 					t.Fatal(err)
@@ -48,8 +47,6 @@ func TestQueryPlans_Order(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	c := <-s.writer
-	defer func() { s.writer <- c }()
 	for _, q := range []iam.Query{
 		{Kind: iam.KindRole, Account: "1", After: "a", Limit: 10},
 		{Kind: iam.KindRole, Account: "1", PathPrefix: "/", Limit: 10},
@@ -57,7 +54,7 @@ func TestQueryPlans_Order(t *testing.T) {
 		{Kind: iam.KindAttachment, Account: "1", Target: "P", After: "a", Limit: 10},
 	} {
 		text, args := listing(q)
-		for _, step := range plan(t, c, text, args) {
+		for _, step := range plan(t, s.writer, text, args) {
 			if strings.Contains(step, "TEMP B-TREE") {
 				t.Errorf("%s\n\tplan: %s", text, step)
 			}

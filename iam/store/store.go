@@ -10,8 +10,8 @@ import (
 	"github.com/stint-sts/stint/iam"
 )
 
-// readers is how many snapshots can be read at a time; more wait. SQLite reads are short and bound by the processor.
-const readers = 4
+// readers is how many snapshots can be read at a time; more wait. Reads are short and bound by the processor.
+const readers = 6
 
 // ErrClosed tells that the store was closed.
 var ErrClosed = errors.New("the directory is closed")
@@ -19,10 +19,14 @@ var ErrClosed = errors.New("the directory is closed")
 // Store is a directory in one SQLite file. It is safe for concurrent use.
 type Store struct {
 	path    string
-	writer  chan *conn // holds the one connection that writes while nobody does
-	readers chan *conn // holds the connections that nobody uses; nil: not opened yet
+	writer  *conn
+	writing chan struct{} // who may use writer, in the order in which they came
+	reading chan struct{} // how many may read
 	closing sync.Once
 	closed  chan struct{}
+
+	mu   sync.Mutex
+	idle []*conn // for reads; the one used last is used next, because its page cache is warm
 }
 
 var _ iam.Store = (*Store)(nil)
@@ -52,17 +56,13 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(ctx, writer.Conn); err != nil {
 		return nil, errors.Join(explain(err), writer.close())
 	}
-	s := &Store{
+	return &Store{
 		path:    path,
-		writer:  make(chan *conn, 1),
-		readers: make(chan *conn, readers),
+		writer:  writer,
+		writing: make(chan struct{}, 1),
+		reading: make(chan struct{}, readers),
 		closed:  make(chan struct{}),
-	}
-	s.writer <- writer
-	for range readers {
-		s.readers <- nil
-	}
-	return s, nil
+	}, nil
 }
 
 // Close waits for the transactions under way and closes the file. Later calls return ErrClosed.
@@ -72,11 +72,13 @@ func (s *Store) Close() error {
 		close(s.closed)
 		err = nil
 		for range readers {
-			if c := <-s.readers; c != nil {
-				err = errors.Join(err, c.close())
-			}
+			s.reading <- struct{}{}
 		}
-		err = errors.Join(err, (<-s.writer).close()) // last, because it can fold the log into the file
+		s.writing <- struct{}{}
+		for _, c := range s.idle {
+			err = errors.Join(err, c.close())
+		}
+		err = errors.Join(err, s.writer.close()) // last, because it can fold the log into the file
 	})
 	return err
 }
@@ -84,16 +86,15 @@ func (s *Store) Close() error {
 // View runs f on a consistent snapshot, which holds everything that was committed before View was called. f must not call
 // View itself: when all readers do, none goes on.
 func (s *Store) View(ctx context.Context, f func(iam.Tx) error) error {
-	c, err := s.take(ctx, s.readers)
-	if err != nil {
+	if err := s.enter(ctx, s.reading); err != nil {
 		return err
 	}
-	defer func() { s.readers <- c }()
-	if c == nil {
-		if c, err = openConn(ctx, s.path, forReads); err != nil {
-			return fmt.Errorf("read directory: %w", explain(err))
-		}
+	defer func() { <-s.reading }()
+	c, err := s.reader(ctx)
+	if err != nil {
+		return fmt.Errorf("read directory: %w", explain(err))
 	}
+	defer s.putBack(c)
 	if _, err := c.exec(context.Background(), "BEGIN"); err != nil {
 		return fmt.Errorf("read directory: %w", explain(err))
 	}
@@ -109,14 +110,13 @@ func (s *Store) View(ctx context.Context, f func(iam.Tx) error) error {
 // run in the order in which they came. When ctx ends before the commit begins, nothing is changed. f runs once, and must
 // not call Update.
 func (s *Store) Update(ctx context.Context, f func(iam.Tx) error) error {
-	c, err := s.take(ctx, s.writer)
-	if err != nil {
+	if err := s.enter(ctx, s.writing); err != nil {
 		return err
 	}
-	defer func() { s.writer <- c }()
-	t := &tx{ctx: ctx, conn: c, writes: true}
+	defer func() { <-s.writing }()
+	t := &tx{ctx: ctx, conn: s.writer, writes: true}
 	defer t.rollback() // also when f panics, and when BEGIN was interrupted after it had begun
-	if _, err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if _, err := s.writer.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("write directory: %w", explain(err))
 	}
 	if err := f(t); err != nil {
@@ -125,32 +125,55 @@ func (s *Store) Update(ctx context.Context, f func(iam.Tx) error) error {
 	return t.commit()
 }
 
-// take waits for a connection.
-func (s *Store) take(ctx context.Context, from chan *conn) (*conn, error) {
+// enter waits for a place among those who read or write.
+func (s *Store) enter(ctx context.Context, places chan struct{}) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	select {
-	case c := <-from:
-		return c, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.closed:
-		return nil, ErrClosed
+	case <-s.closed: // first, because select chooses among what is ready by chance
+		return ErrClosed
+	default:
 	}
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return ErrClosed
+	}
+}
+
+// reader returns a connection for reads that nobody uses.
+func (s *Store) reader(ctx context.Context) (*conn, error) {
+	s.mu.Lock()
+	if last := len(s.idle) - 1; last >= 0 {
+		c := s.idle[last]
+		s.idle = s.idle[:last]
+		s.mu.Unlock()
+		return c, nil
+	}
+	s.mu.Unlock()
+	return openConn(ctx, s.path, forReads)
+}
+
+func (s *Store) putBack(c *conn) {
+	s.mu.Lock()
+	s.idle = append(s.idle, c)
+	s.mu.Unlock()
 }
 
 // ForeignChanges returns a number that changes when another process has written to the file, and only then.
 func (s *Store) ForeignChanges(ctx context.Context) (int64, error) {
-	c, err := s.take(ctx, s.writer)
-	if err != nil {
+	if err := s.enter(ctx, s.writing); err != nil {
 		return 0, err
 	}
-	defer func() { s.writer <- c }()
+	defer func() { <-s.writing }()
 	// It counts the commits of other connections than the one that asks, and this one alone writes here
 	// (https://www.sqlite.org/pragma.html#pragma_data_version).
 	var version int64
-	if err := c.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+	if err := s.writer.QueryRowContext(context.Background(), "PRAGMA data_version").Scan(&version); err != nil {
 		return 0, fmt.Errorf("data version: %w", explain(err))
 	}
 	return version, nil
