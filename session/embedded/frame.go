@@ -33,8 +33,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// frames lends buffers to writers.
-var frames = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+// buffers lends buffers to writers.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
 // beginFrame starts a frame in an empty buffer; the caller appends the body and calls endFrame.
 func beginFrame(empty []byte, frameType byte) []byte {

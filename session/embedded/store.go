@@ -133,8 +133,8 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Put implements session.Store.
 func (s *Store) Put(_ context.Context, r *session.Record) error {
-	buffer := frames.Get().(*[]byte)
-	defer frames.Put(buffer)
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
 	frame := beginFrame((*buffer)[:0], recordFrame)
 	frame, err := session.AppendRecord(frame, r)
 	if err != nil {

@@ -47,20 +47,22 @@ func (b *breaker) allow() bool {
 	return true
 }
 
-func (b *breaker) report(o outcome) {
+// report tells how a call went that allow let through, and returns whether that opened or closed the breaker.
+func (b *breaker) report(o outcome) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.probing = false
 	switch o {
 	case succeeded:
 		b.failures, b.pause = 0, 0
-		b.open.Store(false)
+		return b.open.Swap(false)
 	case failed:
 		if b.failures++; b.failures < breakAfter {
-			return
+			return false
 		}
 		b.pause = min(max(2*b.pause, firstPause), longPause)
 		b.until = time.Now().Add(b.pause)
-		b.open.Store(true)
+		return !b.open.Swap(true)
 	}
+	return false
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ var errBreaker = fmt.Errorf("%w: redis did not answer just now", session.ErrUnav
 // gathered, and the first of them sends one pipeline for all. A write alone does one round trip and meets no other goroutine.
 type lane struct {
 	breaker breaker
+	log     *slog.Logger
 
 	mu       sync.Mutex
 	underWay int
@@ -60,7 +62,7 @@ func (l *lane) write(ctx context.Context, client goredis.UniversalClient, timeou
 	}
 	if b.writers == maxWaiting {
 		l.mu.Unlock()
-		l.breaker.report(unknown)
+		l.report(unknown, nil)
 		return fmt.Errorf("%w: %d writes wait already", session.ErrUnavailable, maxWaiting)
 	}
 	b.writers++
@@ -93,7 +95,7 @@ func (l *lane) send(ctx context.Context, client goredis.UniversalClient, deadlin
 	_ = pipeline.BatchProcess(ctx, commands...) // only gathers
 	_, err := pipeline.Exec(ctx)
 	if err == nil {
-		l.breaker.report(succeeded)
+		l.report(succeeded, nil)
 		return nil
 	}
 	outcome, told := succeeded, false
@@ -107,11 +109,21 @@ func (l *lane) send(ctx context.Context, client goredis.UniversalClient, deadlin
 		}
 	}
 	if !told { // a refused log-in: go-redis tells it to no command
-		l.breaker.report(failed)
+		l.report(failed, err)
 		return unavailable(err)
 	}
-	l.breaker.report(outcome)
+	l.report(outcome, err)
 	return nil
+}
+
+// report tells the breaker how a round trip went, and the log when that changes what calls get.
+func (l *lane) report(o outcome, cause error) {
+	switch changed := l.breaker.report(o); {
+	case changed && o == failed:
+		l.log.Warn("redis does not answer, calls fail fast", "error", cause)
+	case changed:
+		l.log.Info("redis answers again")
+	}
 }
 
 // passTurn ends one of the lane's pipelines: the waiting batch may be sent.

@@ -17,7 +17,7 @@ import (
 //	                       ones) before instant E; all scores are 0
 //	P{T}g:H    string      guard: a name with hash H is consumed        when the name may pass again
 //	P{T}ping   string      that Ping could write                        after a second
-//	P birth    -           reserved: shows that Redis was not wiped     -
+//	Pbirth     -           reserved: shows that Redis was not wiped     never
 //
 // T comes from the access key id, or for a guard from the hash of its name. So Get needs nothing but the id, all keys of one write share a
 // slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which

@@ -1,6 +1,7 @@
-// Package redis keeps session state in Redis 6.2 or later: standalone, behind Sentinel, or a Cluster. Many nodes share it.
+// Package redis keeps session state in Redis 6 or later: standalone, behind Sentinel, or a Cluster. Many nodes share it.
 //
-// A write is one pipeline, so one round trip. layout.go has the table of keys. Losing Redis ends no session and revives none: it only
+// A write is one pipeline, so one round trip; layout.go has the table of keys. It is as durable as Redis makes it: with a primary
+// that fails, the writes that it had not yet passed to its replica go too. Losing Redis ends no session and revives none: it only
 // keeps new ones from being made until it is back.
 package redis
 
@@ -40,7 +41,7 @@ type Config struct {
 	PoolSize int
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
-	// Log is not written to on the request path. nil: nothing is logged.
+	// Log tells when Redis stops answering and when it answers again. nil: nothing is logged.
 	Log *slog.Logger
 }
 
@@ -68,6 +69,9 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	if cfg.TLS != nil && options.TLSConfig != nil {
 		options.TLSConfig = cfg.TLS
 	}
@@ -77,11 +81,14 @@ func New(cfg Config) (*Store, error) {
 		}
 	}
 	bound(options, cfg)
-	lanes := 1
+	lanes := make([]lane, 1)
 	if options.IsClusterMode {
-		lanes = tagCount
+		lanes = make([]lane, tagCount)
 	}
-	return &Store{cfg: cfg, client: goredis.NewUniversalClient(options), lanes: make([]lane, lanes)}, nil
+	for i := range lanes {
+		lanes[i].log = cfg.Log
+	}
+	return &Store{cfg: cfg, client: goredis.NewUniversalClient(options), lanes: lanes}, nil
 }
 
 func usePasswordFile(o *goredis.UniversalOptions, path string) error {
@@ -105,7 +112,7 @@ func bound(o *goredis.UniversalOptions, cfg Config) {
 	// One retry, for a connection that the server closed while it was idle. Every command can be repeated: a repeated guard finds its
 	// own name consumed and refuses.
 	o.MaxRetries, o.MinRetryBackoff, o.MaxRetryBackoff = 1, time.Millisecond, 5*time.Millisecond
-	o.PoolSize, o.MaxActiveConns = cfg.PoolSize, cfg.PoolSize
+	o.PoolSize = cfg.PoolSize
 	o.PipelinePoolSize = -1 // pipelines are all that we send: no second pool
 	o.Protocol = 2          // no push messages
 	o.DisableIdentity = true
@@ -135,14 +142,14 @@ func (s *Store) Put(ctx context.Context, r *session.Record) error {
 	if err := cmp.Or(add.Err(), expire.Err(), set.Err()); err != nil {
 		return unavailable(err)
 	}
-	if expire.Val() != 1 || set.Val() != ok {
+	if expire.Val() != 1 || set.Val() != answerOK {
 		return unavailable(errUnexpected)
 	}
 	return nil
 }
 
-// ok is the answer of a SET that was done. A command that was not sent has no answer, whatever its error says.
-const ok = "OK"
+// answerOK is the answer of a SET that was done. A command that was not sent has no answer, whatever its error says.
+const answerOK = "OK"
 
 var errUnexpected = errors.New("an answer that is not of its command")
 
@@ -192,7 +199,7 @@ func (s *Store) Consume(ctx context.Context, name string, until time.Time) error
 		return session.ErrConsumed
 	case err != nil:
 		return unavailable(err)
-	case command.Val() != ok:
+	case command.Val() != answerOK:
 		return unavailable(errUnexpected)
 	default:
 		return nil
@@ -211,7 +218,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return unavailable(err)
 	}
 	for i := range s.lanes {
-		s.lanes[i].breaker.report(succeeded)
+		s.lanes[i].report(succeeded, nil)
 	}
 	return nil
 }
@@ -233,12 +240,12 @@ func (s *Store) read(ctx context.Context, l *lane, trip func(context.Context) er
 	err := trip(bounded)
 	switch {
 	case err == nil || errors.Is(err, goredis.Nil):
-		l.breaker.report(succeeded)
+		l.report(succeeded, nil)
 		return err
 	case ctx.Err() != nil:
-		l.breaker.report(unknown)
+		l.report(unknown, nil)
 	default:
-		l.breaker.report(failed)
+		l.report(failed, err)
 	}
 	return unavailable(err)
 }
