@@ -2,6 +2,7 @@ package iam
 
 import (
 	"encoding/base64"
+	"iter"
 
 	"github.com/stint-sts/stint/awserr"
 )
@@ -24,10 +25,12 @@ const defaultPageSize = 100
 func (p PageInput) after() (string, error) {
 	name, err := base64.RawURLEncoding.DecodeString(p.Marker)
 	if err != nil {
-		return "", awserr.New(awserr.ValidationError, "Invalid Marker.")
+		return "", errInvalidMarker()
 	}
 	return string(name), nil
 }
+
+func errInvalidMarker() error { return awserr.New(awserr.ValidationError, "Invalid Marker.") }
 
 func (p PageInput) size() int {
 	if p.MaxItems == nil {
@@ -78,3 +81,42 @@ func byName[P object](o P) string { return o.key().Name }
 
 // byParent orders links by the object that they come from.
 func byParent[P object](o P) string { return o.key().Parent }
+
+// walk yields the objects that q selects, reading them in batches: a page that is filtered costs no more than what is taken
+// of it. next is the order of the listing (byName, byParent).
+func walk[T any, P pointer[T]](tx Tx, q Query, next func(P) string) iter.Seq2[P, error] {
+	q.Limit = defaultPageSize
+	return func(yield func(P, error) bool) {
+		for {
+			batch, err := list[T, P](tx, q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, o := range batch {
+				if !yield(o, nil) {
+					return
+				}
+			}
+			if len(batch) < q.Limit {
+				return
+			}
+			q.After = next(batch[len(batch)-1])
+		}
+	}
+}
+
+// pageFrom takes one page from a sequence that begins after the marker.
+func pageFrom[E any](seq iter.Seq2[E, error], in PageInput, name func(E) string) ([]E, PageOutput, error) {
+	var taken []E
+	for e, err := range seq {
+		if err != nil {
+			return nil, PageOutput{}, err
+		}
+		if len(taken) == in.size() {
+			return taken, PageOutput{IsTruncated: true, Marker: marker(name(taken[len(taken)-1]))}, nil
+		}
+		taken = append(taken, e)
+	}
+	return taken, PageOutput{}, nil
+}

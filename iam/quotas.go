@@ -1,5 +1,7 @@
 package iam
 
+import "github.com/stint-sts/stint/awserr"
+
 // Quotas bound what an account may hold. Sizes of policies do not count white space.
 // Source: AWS IAM User Guide, "IAM and AWS STS quotas".
 type Quotas struct {
@@ -45,4 +47,21 @@ func DefaultQuotas() Quotas {
 		TrustPolicySize:            2048,
 		MaxSessionDuration:         129_600,
 	}
+}
+
+// within refuses one more object of type T beside those that q selects, when there are limit of them already.
+func within[T any, P pointer[T]](tx Tx, q Query, quota string, limit int) error {
+	n, err := count[T, P](tx, q)
+	if err != nil {
+		return err
+	}
+	if n >= limit {
+		return overQuota(quota, limit)
+	}
+	return nil
+}
+
+// overQuota is the answer to a request that would exceed the quota of that name.
+func overQuota(quota string, limit int) error {
+	return awserr.Newf(awserr.LimitExceeded, "Cannot exceed quota for %s: %d", quota, limit)
 }

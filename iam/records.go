@@ -184,3 +184,11 @@ func (p *OIDCProvider) ARN() string {
 
 // ARN returns the provider's ARN.
 func (p *SAMLProvider) ARN() string { return arn.Entity(p.Account, "saml-provider", "/", p.Name) }
+
+// pathOrRoot is the path that an omitted one stands for.
+func pathOrRoot(path string) string {
+	if path == "" {
+		return "/"
+	}
+	return path
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/authz"
 	"github.com/stint-sts/stint/awserr"
@@ -18,7 +19,7 @@ import (
 type Config struct {
 	Directory *Directory
 	Master    *seal.Key // seals long-lived secret access keys
-	Managed   ManagedPolicies
+	Managed   ManagedCatalog
 	Quotas    Quotas // default DefaultQuotas()
 	KeyPrefix string // of long-lived access key ids; default "AKIA"
 	Now       func() time.Time
@@ -31,7 +32,7 @@ type Config struct {
 type Service struct {
 	dir     *Directory
 	master  *seal.Key
-	managed ManagedPolicies
+	managed ManagedCatalog
 	quotas  Quotas
 	prefix  string
 	now     func() time.Time
@@ -59,6 +60,7 @@ type access struct {
 	tags    []Tag                 // tags passed in the request: aws:RequestTag, aws:TagKeys
 	tagKeys []string              // keys passed without values (Untag…): aws:TagKeys
 	keys    func(*policy.Context) // further condition keys, such as iam:PolicyARN; nil: none
+	bounded bool                  // judged by the boundary that the user or role has: iam:PermissionsBoundary
 }
 
 // allow asks whether the caller may do the action on a resource of its own account, which carries tags.
@@ -71,6 +73,22 @@ func (a access) allow(resource string, tags []Tag) error {
 		TagKeys:      a.tagKeys,
 		Keys:         a.keys,
 	})
+}
+
+// list asks for a listing of the account's objects of an ARN type whose paths begin with a prefix.
+func (a access) list(resourceType, pathPrefix string) error {
+	return a.allow(arn.Entity(a.caller.Account, resourceType, pathOrRoot(pathPrefix), ""), nil)
+}
+
+// allowCreate asks whether the caller may create resource. Tags given with it need the tagging action too, as on AWS: a caller
+// who may create but not tag must not choose what tag conditions will see.
+func allowCreate(c *authn.Caller, create, tag, resource string, tags []Tag, keys func(*policy.Context)) error {
+	a := access{caller: c, action: create, tags: tags, keys: keys}
+	if err := a.allow(resource, nil); err != nil || len(tags) == 0 {
+		return err
+	}
+	a.action = tag
+	return a.allow(resource, nil)
 }
 
 func authnTags(tags []Tag) []authn.Tag {
@@ -94,6 +112,39 @@ func (s *Service) update(ctx context.Context, f func(Tx) error) error {
 	return failure(s.dir.Update(ctx, f))
 }
 
+// read is view for an operation that answers, change is update for one.
+func read[Out any](ctx context.Context, s *Service, f func(Tx) (*Out, error)) (*Out, error) {
+	return answer(func(run func(Tx) error) error { return s.view(ctx, run) }, f)
+}
+
+func change[Out any](ctx context.Context, s *Service, f func(Tx) (*Out, error)) (*Out, error) {
+	return answer(func(run func(Tx) error) error { return s.update(ctx, run) }, f)
+}
+
+// answer returns what the last run of f answered, and nothing when the transaction fails.
+func answer[Out any](transaction func(func(Tx) error) error, f func(Tx) (*Out, error)) (*Out, error) {
+	var out *Out
+	err := transaction(func(tx Tx) (err error) {
+		out, err = f(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// vacant refuses a name that an object of type T has already, in any spelling.
+func vacant[T any, P pointer[T]](tx Tx, account, name, taken string) error {
+	switch _, err := get[T, P](tx, account, "", fold(name)); {
+	case err == nil:
+		return awserr.New(awserr.EntityAlreadyExists, taken)
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	return nil
+}
+
 func failure(err error) error {
 	if errors.Is(err, ErrConflict) {
 		return awserr.Wrap(awserr.ConcurrentModification, "The entity was modified by another request. Try again.", err)
@@ -106,7 +157,7 @@ func failure(err error) error {
 func (s *Service) user(tx Tx, a access, name string) (*User, error) {
 	u, err := get[User](tx, a.caller.Account, "", fold(name))
 	return found(u, err, a, (&User{Account: a.caller.Account, Path: "/", Name: name}).ARN(), func() []Tag { return u.Tags },
-		"The user with name "+name+" cannot be found.")
+		missingUser(name))
 }
 
 func (s *Service) group(tx Tx, a access, name string) (*Group, error) {
@@ -118,7 +169,7 @@ func (s *Service) group(tx Tx, a access, name string) (*Group, error) {
 func (s *Service) role(tx Tx, a access, name string) (*Role, error) {
 	r, err := get[Role](tx, a.caller.Account, "", fold(name))
 	return found(r, err, a, (&Role{Account: a.caller.Account, Path: "/", Name: name}).ARN(), func() []Tag { return r.Tags },
-		"The role with name "+name+" cannot be found.")
+		missingRole(name))
 }
 
 func (s *Service) instanceProfile(tx Tx, a access, name string) (*InstanceProfile, error) {
@@ -145,6 +196,15 @@ func found[T any, P interface {
 	var carried []Tag
 	if tags != nil {
 		carried = tags()
+	}
+	if b, ok := any(o).(boundable); ok && a.bounded && b.boundary() != "" {
+		further := a.keys
+		a.keys = func(ctx *policy.Context) {
+			ctx.Set("iam:PermissionsBoundary", b.boundary())
+			if further != nil {
+				further(ctx)
+			}
+		}
 	}
 	if err := a.allow(o.ARN(), carried); err != nil {
 		return nil, err

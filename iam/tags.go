@@ -1,16 +1,12 @@
 package iam
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/stint-sts/stint/awserr"
 )
-
-// TagKeys are the parameters of an operation that removes tags.
-type TagKeys struct {
-	TagKeys []string `aws:"TagKeys,required" len:"0,50" itemlen:"1,128" itempattern:"tagKey"`
-}
 
 // mergeTags returns old with the tags of added: a tag of the same key, ignoring case, is replaced, spelling included. Old is
 // not changed. Source: AWS IAM User Guide, "Rules for tagging in IAM and AWS STS".
@@ -46,11 +42,19 @@ func removeTags(old []Tag, keys []string) []Tag {
 	return kept
 }
 
-// pageTags cuts one page out of an object's tags, in order of their keys.
+// pageTags cuts one page out of an object's tags, in order of their keys. The marker counts: it may have 320 characters, and
+// a key more.
 func pageTags(tags []Tag, in PageInput) ([]Tag, PageOutput, error) {
-	key := func(t Tag) string { return fold(t.Key) }
-	sorted := slices.SortedFunc(slices.Values(tags), func(a, b Tag) int { return strings.Compare(key(a), key(b)) })
-	return pageOf(sorted, in, key)
+	sorted := slices.SortedFunc(slices.Values(tags), func(a, b Tag) int { return strings.Compare(fold(a.Key), fold(b.Key)) })
+	places := make([]int, len(sorted))
+	for i := range places {
+		places[i] = i
+	}
+	places, next, err := pageOf(places, in, func(place int) string { return fmt.Sprintf("%06d", place) })
+	if err != nil || len(places) == 0 {
+		return nil, next, err
+	}
+	return sorted[places[0] : places[len(places)-1]+1], next, nil
 }
 
 func tagIndex(tags []Tag, key string) int {

@@ -1,0 +1,168 @@
+package iam
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/awserr"
+)
+
+// This file answers what tools ask before they delete a user: its MFA devices, and the kinds of credentials that stint does
+// not have. Such a list is empty for every user, and truthfully so.
+
+// ListMFADevicesInput is the input of ListMFADevices.
+type ListMFADevicesInput struct {
+	UserName  string `aws:"UserName" len:"1,128" pattern:"entityName"` // default: the caller
+	PageInput `aws:",inline"`
+}
+
+// ListMFADevicesOutput is the output of ListMFADevices.
+type ListMFADevicesOutput struct {
+	MFADevices []MFADeviceInfo `aws:"MFADevices,always"`
+	PageOutput `aws:",inline"`
+}
+
+// MFADeviceInfo is how ListMFADevices shows a device. Root's devices have no user name.
+type MFADeviceInfo struct {
+	UserName     string    `aws:"UserName"`
+	SerialNumber string    `aws:"SerialNumber"`
+	EnableDate   time.Time `aws:"EnableDate"`
+}
+
+// ListMFADevices shows the MFA devices of a user, or without a name of the caller, in order of their serial numbers.
+func (s *Service) ListMFADevices(ctx context.Context, c *authn.Caller, in *ListMFADevicesInput) (*ListMFADevicesOutput, error) {
+	return read(ctx, s, func(tx Tx) (*ListMFADevicesOutput, error) {
+		o, err := s.owner(tx, access{caller: c, action: "iam:ListMFADevices"}, in.UserName)
+		if err != nil {
+			return nil, err
+		}
+		all, err := list[MFADevice](tx, Query{Account: c.Account, Target: o.id})
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(all, func(a, b *MFADevice) int { return strings.Compare(a.Serial, b.Serial) })
+		devices, next, err := pageOf(all, in.PageInput, byName[*MFADevice])
+		out := &ListMFADevicesOutput{PageOutput: next}
+		for _, d := range devices {
+			out.MFADevices = append(out.MFADevices, MFADeviceInfo{UserName: o.name(), SerialNumber: d.Serial, EnableDate: d.EnableDate})
+		}
+		return out, err
+	})
+}
+
+// GetLoginProfileInput is the input of GetLoginProfile.
+type GetLoginProfileInput struct {
+	UserName string `aws:"UserName" len:"1,64" pattern:"entityName"` // default: the caller
+}
+
+// GetLoginProfileOutput is the output of GetLoginProfile.
+type GetLoginProfileOutput struct {
+	LoginProfile LoginProfile `aws:"LoginProfile"`
+}
+
+// LoginProfile is a user's console password, of which stint has none.
+type LoginProfile struct {
+	UserName              string    `aws:"UserName"`
+	CreateDate            time.Time `aws:"CreateDate"`
+	PasswordResetRequired bool      `aws:"PasswordResetRequired"`
+}
+
+// GetLoginProfile tells that a user has no console password.
+func (s *Service) GetLoginProfile(ctx context.Context, c *authn.Caller, in *GetLoginProfileInput) (*GetLoginProfileOutput, error) {
+	return read(ctx, s, func(tx Tx) (*GetLoginProfileOutput, error) {
+		o, err := s.owner(tx, access{caller: c, action: "iam:GetLoginProfile"}, in.UserName)
+		if err != nil {
+			return nil, err
+		}
+		name := o.name()
+		if name == "" {
+			name = "root"
+		}
+		return nil, awserr.New(awserr.NoSuchEntity, "Login Profile for User "+name+" cannot be found.")
+	})
+}
+
+// Absent stands for an item of a list that is always empty.
+type Absent struct{}
+
+// ListSigningCertificatesInput is the input of ListSigningCertificates.
+type ListSigningCertificatesInput struct {
+	UserName  string `aws:"UserName" len:"1,128" pattern:"entityName"` // default: the caller
+	PageInput `aws:",inline"`
+}
+
+// ListSigningCertificatesOutput is the output of ListSigningCertificates.
+type ListSigningCertificatesOutput struct {
+	Certificates []Absent `aws:"Certificates,always"`
+	PageOutput   `aws:",inline"`
+}
+
+// ListSigningCertificates tells that a user has no X.509 signing certificates.
+func (s *Service) ListSigningCertificates(
+	ctx context.Context, c *authn.Caller, in *ListSigningCertificatesInput,
+) (*ListSigningCertificatesOutput, error) {
+	return none[ListSigningCertificatesOutput](ctx, s, access{caller: c, action: "iam:ListSigningCertificates"}, in.UserName)
+}
+
+// ListSSHPublicKeysInput is the input of ListSSHPublicKeys.
+type ListSSHPublicKeysInput struct {
+	UserName  string `aws:"UserName" len:"1,64" pattern:"entityName"` // default: the caller
+	PageInput `aws:",inline"`
+}
+
+// ListSSHPublicKeysOutput is the output of ListSSHPublicKeys.
+type ListSSHPublicKeysOutput struct {
+	SSHPublicKeys []Absent `aws:"SSHPublicKeys,always"`
+	PageOutput    `aws:",inline"`
+}
+
+// ListSSHPublicKeys tells that a user has no SSH keys for AWS CodeCommit.
+func (s *Service) ListSSHPublicKeys(
+	ctx context.Context, c *authn.Caller, in *ListSSHPublicKeysInput,
+) (*ListSSHPublicKeysOutput, error) {
+	return none[ListSSHPublicKeysOutput](ctx, s, access{caller: c, action: "iam:ListSSHPublicKeys"}, in.UserName)
+}
+
+// ListServiceSpecificCredentialsInput is the input of ListServiceSpecificCredentials.
+type ListServiceSpecificCredentialsInput struct {
+	UserName    string `aws:"UserName" len:"1,64" pattern:"entityName"` // default: the caller
+	ServiceName string `aws:"ServiceName"`
+	AllUsers    bool   `aws:"AllUsers"`
+	PageInput   `aws:",inline"`
+}
+
+// ListServiceSpecificCredentialsOutput is the output of ListServiceSpecificCredentials.
+type ListServiceSpecificCredentialsOutput struct {
+	ServiceSpecificCredentials []Absent `aws:"ServiceSpecificCredentials,always"`
+	PageOutput                 `aws:",inline"`
+}
+
+// ListServiceSpecificCredentials tells that a user, or with AllUsers every user, has no passwords for single services.
+func (s *Service) ListServiceSpecificCredentials(
+	ctx context.Context, c *authn.Caller, in *ListServiceSpecificCredentialsInput,
+) (*ListServiceSpecificCredentialsOutput, error) {
+	ask := access{caller: c, action: "iam:ListServiceSpecificCredentials"}
+	if in.AllUsers {
+		if in.UserName != "" {
+			return nil, awserr.New(awserr.ValidationError, "UserName and AllUsers cannot be given together.")
+		}
+		if err := ask.list("user", ""); err != nil {
+			return nil, err
+		}
+		return &ListServiceSpecificCredentialsOutput{}, nil
+	}
+	return none[ListServiceSpecificCredentialsOutput](ctx, s, ask, in.UserName)
+}
+
+// none answers with an empty list, if the caller may ask about the user and there is one.
+func none[Out any](ctx context.Context, s *Service, a access, userName string) (*Out, error) {
+	return read(ctx, s, func(tx Tx) (*Out, error) {
+		if _, err := s.owner(tx, a, userName); err != nil {
+			return nil, err
+		}
+		return new(Out), nil
+	})
+}
