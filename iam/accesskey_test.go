@@ -184,8 +184,10 @@ func TestUpdateAndDeleteAccessKey(t *testing.T) {
 		f.ok(update(status))
 		stored, err := f.stored(alice.UserID, k.AccessKeyID)
 		f.ok(err)
-		if stored.Active != (status == "Active") {
-			t.Errorf("after %s the key is active: %t", status, stored.Active)
+		read, err := f.directory.AccessKey(t.Context(), k.AccessKeyID)
+		f.ok(err)
+		if want := status == "Active"; stored.Active != want || read.Active != want {
+			t.Errorf("after %s the key is active: stored %t, on the request path %t", status, stored.Active, read.Active)
 		}
 	}
 	missing := "The Access Key with id " + k.AccessKeyID + " cannot be found."
@@ -197,6 +199,9 @@ func TestUpdateAndDeleteAccessKey(t *testing.T) {
 	f.ok(f.DeleteAccessKey(t.Context(), f.root, &iam.DeleteAccessKeyInput{UserName: "alice", AccessKeyID: k.AccessKeyID}))
 	if _, err := f.stored(alice.UserID, k.AccessKeyID); !errors.Is(err, iam.ErrNotFound) {
 		t.Errorf("the deleted key: %v", err)
+	}
+	if _, err := f.directory.AccessKey(t.Context(), k.AccessKeyID); !errors.Is(err, authn.ErrUnknown) {
+		t.Errorf("the deleted key on the request path: %v", err)
 	}
 	f.refused(update("Active"), awserr.NoSuchEntity, missing)
 	f.ok(f.DeleteAccessKey(t.Context(), f.root, &iam.DeleteAccessKeyInput{AccessKeyID: f.first.AccessKeyID}))

@@ -186,3 +186,25 @@ func TestDeleteGroup(t *testing.T) {
 		})
 	}
 }
+
+// What the request path reads follows the operations at once: a user who left a group must not act for it any more.
+func TestMembership_IsSeenByTheRequestPathAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	alice := f.user("alice")
+	f.group("g", "")
+	f.ok(f.PutGroupPolicy(t.Context(), f.root, &iam.PutGroupPolicyInput{GroupName: "g", PolicyName: "p", PolicyDocument: allActions}))
+	policies := func(want int) {
+		t.Helper()
+		e, err := f.directory.Entity(t.Context(), testAccount, alice.UserID)
+		f.ok(err)
+		if len(e.Identity) != want {
+			t.Errorf("alice has %d policies, want %d", len(e.Identity), want)
+		}
+	}
+	policies(0)
+	f.ok(f.join("g", "alice"))
+	policies(1)
+	f.ok(f.RemoveUserFromGroup(t.Context(), f.root, &iam.RemoveUserFromGroupInput{GroupName: "g", UserName: "alice"}))
+	policies(0)
+}
