@@ -2,14 +2,12 @@ package iam_test
 
 import (
 	"context"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/iam"
-	"github.com/stint-sts/stint/shape"
 )
 
 // call is an operation whose answer does not matter.
@@ -136,25 +134,4 @@ func (f *fixture) keyOf(user string) string {
 	out, err := f.ListAccessKeys(f.t.Context(), f.root, &iam.ListAccessKeysInput{UserName: user})
 	f.ok(err)
 	return out.AccessKeyMetadata[0].AccessKeyID
-}
-
-// Every operation's input and output has a form on the wire: shape.Of panics on one that has not.
-func TestEveryOperationHasShapes(t *testing.T) {
-	t.Parallel()
-	service := reflect.TypeFor[*iam.Service]()
-	operations := 0
-	for i := range service.NumMethod() {
-		m := service.Method(i).Type
-		if m.NumIn() != 4 || m.In(2) != reflect.TypeFor[*authn.Caller]() {
-			continue // the operator's
-		}
-		operations++
-		shape.Of(m.In(3))
-		if m.NumOut() == 2 {
-			shape.Of(m.Out(0))
-		}
-	}
-	if operations == 0 {
-		t.Fatal("no operations found")
-	}
 }
