@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
 
 // maxUses bounds how many keys and roles wait to have their last use written down; more are forgotten, and that is logged.
 const maxUses = 100_000
+
+// maxScope bounds the service and region of a use, which come from the credential scope that the client chose.
+const maxScope = 64
 
 // flushBatch is how many last uses one transaction writes, so that it holds up other writers for some milliseconds only.
 const flushBatch = 128
@@ -43,16 +47,32 @@ func (u *lastUses) note(id string, latest lastUse) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	old, known := u.last[id]
-	switch {
-	case known && !latest.at.After(old.at):
+	if known && !latest.at.After(old.at) {
 		return
-	case !known && len(u.last) >= maxUses:
-		u.dropped++
-		return
-	case u.last == nil:
+	}
+	if !known {
+		if len(u.last) >= maxUses {
+			u.dropped++
+			return
+		}
+		id = strings.Clone(id)
+	}
+	latest.service, latest.region = kept(old.service, latest.service), kept(old.region, latest.region)
+	if u.last == nil {
 		u.last = make(map[string]lastUse)
 	}
 	u.last[id] = latest
+}
+
+// kept is a copy of text that holds no request in memory: the old one if it is the same.
+func kept(old, text string) string {
+	switch {
+	case old == text:
+		return old
+	case len(text) > maxScope:
+		return ""
+	}
+	return strings.Clone(text)
 }
 
 func (u *lastUses) take() (last map[string]lastUse, dropped int) {

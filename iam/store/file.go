@@ -80,6 +80,18 @@ func identify(ctx context.Context, path string) error {
 	return nil
 }
 
+// checkLog makes sure that the database has a write-ahead log: SQLite keeps silent where the file system cannot share memory.
+func checkLog(ctx context.Context, c *conn) error {
+	var mode string
+	if err := c.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("journal mode %q instead of wal: the directory must be on a local disk", mode)
+	}
+	return nil
+}
+
 // tighten takes the rights of others away from a database that was, for example, copied back with a wide umask.
 func tighten(path string) error {
 	for _, suffix := range append([]string{""}, beside...) {

@@ -53,7 +53,10 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	if err := migrate(ctx, writer.Conn); err != nil {
+	if err = checkLog(ctx, writer); err == nil {
+		err = migrate(ctx, writer.Conn)
+	}
+	if err != nil {
 		return nil, errors.Join(explain(err), writer.close())
 	}
 	return &Store{
