@@ -28,6 +28,7 @@ type Request struct {
 	Service         string // "sts" or "iam"
 	Operation       string // "AssumeRole"
 	Region          string // of the credential scope; empty when unsigned
+	AccessKeyID     string // as the request claims, proven or not; empty when unsigned
 	Time            time.Time
 	SourceIP        string // address of the peer, or what a trusted proxy says
 	UserAgent       string

@@ -43,10 +43,10 @@ func Require(c *authn.Caller, q *Question) error {
 	return awserr.Wrap(awserr.AccessDenied, message, &Denial{Question: *q, Decision: d})
 }
 
-// Sentence is AWS's denial without a reason. An action without resource names none.
+// Sentence is AWS's denial without a reason. Of an action without resource STS names none, IAM the asterisk.
 func Sentence(callerARN, action, resource string) string {
 	s := "User: " + callerARN + " is not authorized to perform: " + action
-	if resource != "*" {
+	if resource != "*" || strings.HasPrefix(action, "iam:") {
 		s += " on resource: " + resource
 	}
 	return s

@@ -9,7 +9,7 @@ import "time"
 
 // Tag is a key and a value. Keys are unique per object ignoring case, and stored as given.
 type Tag struct {
-	Key   string `aws:"Key,required" len:"1,128" pattern:"tag"`
+	Key   string `aws:"Key,required" len:"1,128" pattern:"tagKey"`
 	Value string `aws:"Value,always" len:"0,256" pattern:"tag"`
 }
 

@@ -3,6 +3,9 @@ package iam
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"github.com/stint-sts/stint/authn"
 )
 
 // Kind tells what a Record holds.
@@ -53,8 +56,8 @@ type Query struct {
 	Limit      int    // at most so many records; 0 means no limit
 }
 
-// ErrNotFound tells that a record does not exist.
-var ErrNotFound = errors.New("no such record")
+// ErrNotFound tells that a record does not exist. It matches authn.ErrUnknown.
+var ErrNotFound = fmt.Errorf("no such record: %w", authn.ErrUnknown)
 
 // ErrConflict tells that a record was changed or created by somebody else since it was read.
 var ErrConflict = errors.New("record changed meanwhile")

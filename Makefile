@@ -1,0 +1,35 @@
+# Everything a developer needs. "make test" is what CI runs.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+PACKAGES := ./...
+FUZZTIME ?= 30s
+
+.PHONY: run build test unit lint fuzz bench tools clean
+
+run: ## start stint on ./stint-data
+	$(GO) run ./cmd/stint serve
+
+build: ## one static binary: bin/stint
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stint ./cmd/stint
+
+test: tools lint unit ## everything
+
+unit:
+	$(GO) test -race -timeout 15m $(PACKAGES)
+
+lint:
+	./scripts/lint.sh
+
+tools: ## install what the tests need and the machine lacks
+	./scripts/tools.sh
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s)
+	./scripts/fuzz.sh $(FUZZTIME)
+
+bench: build ## end-to-end and micro benchmarks, beside the floor
+	./scripts/bench.sh
+
+clean:
+	rm -rf bin .test

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/stint-sts/stint/server"
+)
+
+func serve(ctx context.Context, p program, args []string) (err error) {
+	f := newFlags(p, "serve")
+	cfg, err := f.load(args, 0)
+	if err != nil {
+		return err
+	}
+	s, err := server.Open(ctx, cfg, versionString(), logger(cfg, p.stderr))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	welcome, err := s.Bootstrap(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx, func(at server.Addresses) { greet(p.stdout, welcome, at) })
+}
+
+// greet tells how to go on, in commands that work when pasted.
+func greet(w io.Writer, welcome *server.Welcome, at server.Addresses) {
+	scheme := "http"
+	if at.TLS {
+		scheme = "https"
+	}
+	credentials := welcome.CredentialsFile
+	if absolute, err := filepath.Abs(credentials); err == nil {
+		credentials = absolute
+	}
+	_, _ = fmt.Fprintf(w, "stint %s is ready.\n\n  AWS API   %s://%s\n  gRPC      %s\n  ops       %s://%s (/healthz /readyz /metrics)\n\n",
+		versionString(), scheme, at.HTTP, at.GRPC, scheme, at.Ops)
+	_, _ = fmt.Fprintf(w, "First account: %s (%s)\n", welcome.AccountID, welcome.AccountName)
+	if welcome.AccessKeyID != "" {
+		_, _ = fmt.Fprintf(w, "Its root access key, shown this once and kept in %s:\n\n  aws_access_key_id = %s\n  aws_secret_access_key = %s\n",
+			credentials, welcome.AccessKeyID, welcome.SecretAccessKey.Reveal())
+	} else {
+		_, _ = fmt.Fprintf(w, "Its root access key was written to %s on the first start.\n", credentials)
+	}
+	_, _ = fmt.Fprintf(w, `
+Go on in another terminal:
+
+  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_PROFILE=root AWS_REGION=us-east-1
+  export AWS_ENDPOINT_URL=%s://%s
+  aws sts get-caller-identity
+  aws iam create-user --user-name alice
+  aws iam create-access-key --user-name alice
+
+`, credentials, scheme, at.HTTP)
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/secret"
+)
+
+// Welcome is what a start tells the operator.
+type Welcome struct {
+	AccountID       string
+	AccountName     string
+	CredentialsFile string
+	AccessKeyID     string        // root's; empty but on the first run
+	SecretAccessKey secret.String // root's; empty but on the first run
+}
+
+// Bootstrap makes the first account on the first run, and hands over its root access key in a file of AWS's
+// shared-credentials format. When a crash came between making the key and handing it over, the key that nobody has is
+// replaced.
+func (s *Server) Bootstrap(ctx context.Context) (*Welcome, error) {
+	m, err := s.data.readMarker()
+	if err != nil {
+		return nil, err
+	}
+	file := s.data.file(bootstrapDir, credentialFile)
+	if m.Bootstrapped {
+		return s.welcomeBack(ctx, file)
+	}
+	created, err := s.firstAccount(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("first account: %w", err)
+	}
+	if err := writeCredentials(file, created); err != nil {
+		return nil, fmt.Errorf("bootstrap credentials: %w", err)
+	}
+	m.Bootstrapped = true
+	if err := s.data.writeMarker(m); err != nil {
+		return nil, fmt.Errorf("bootstrap: %w", err)
+	}
+	return &Welcome{
+		AccountID: created.Account.ID, AccountName: created.Account.Name, CredentialsFile: file,
+		AccessKeyID: created.AccessKeyID, SecretAccessKey: created.SecretAccessKey,
+	}, nil
+}
+
+func (s *Server) firstAccount(ctx context.Context) (*iam.NewAccount, error) {
+	accounts, err := s.iam.ListAccounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(accounts) > 0 {
+		return s.iam.ReplaceRootKeys(ctx, accounts[0].ID)
+	}
+	return s.iam.CreateAccount(ctx, iam.CreateAccount{ID: s.cfg.AccountID, Name: s.cfg.AccountName})
+}
+
+func (s *Server) welcomeBack(ctx context.Context, file string) (*Welcome, error) {
+	accounts, err := s.iam.ListAccounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	w := &Welcome{CredentialsFile: file}
+	first := accounts[:min(1, len(accounts))]
+	for _, a := range accounts {
+		if a.CreateDate.Before(first[0].CreateDate) {
+			first = []*iam.Account{a}
+		}
+	}
+	for _, a := range first {
+		w.AccountID, w.AccountName = a.ID, a.Name
+	}
+	return w, nil
+}
+
+// writeCredentials writes the root key as profile "root" (AWS CLI User Guide, "Configuration and credential file settings").
+func writeCredentials(path string, a *iam.NewAccount) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return writeFileAtomic(path, fmt.Appendf(nil,
+		"# Root access key of account %s. Make users and roles with it, then keep it away.\n[root]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		a.Account.ID, a.AccessKeyID, a.SecretAccessKey.Reveal()))
+}

@@ -1,0 +1,157 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/stint-sts/stint/audit"
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/shape"
+	"github.com/stint-sts/stint/sigv4"
+)
+
+// Authenticator tells who signed a request.
+type Authenticator interface {
+	// Authenticate returns the caller, or an *awserr.Error that the caller may see.
+	Authenticate(ctx context.Context, r *sigv4.Request, req *authn.Request) (*authn.Caller, error)
+}
+
+// Recorder writes audit events.
+type Recorder interface {
+	// Record writes e. In required mode it returns only after the event is written, or an error.
+	Record(ctx context.Context, e *audit.Event) error
+}
+
+// Config is what a Dispatcher needs. Fields are required unless they say a default.
+type Config struct {
+	Authenticator Authenticator
+	Recorder      Recorder
+	Log           *slog.Logger
+
+	// Used is told of each authenticated caller, for "last used" dates. It must not block.
+	Used func(*authn.Caller)
+	// MaxPerAccount bounds the calls of one account that run at the same time; more get Throttling. Default 256.
+	MaxPerAccount int
+}
+
+// Dispatcher runs calls. It is safe for concurrent use.
+type Dispatcher struct {
+	authenticator Authenticator
+	recorder      Recorder
+	log           *slog.Logger
+	used          func(*authn.Caller)
+	admission     admission
+}
+
+// New makes a Dispatcher.
+func New(cfg Config) *Dispatcher {
+	if cfg.MaxPerAccount == 0 {
+		cfg.MaxPerAccount = 256
+	}
+	return &Dispatcher{
+		authenticator: cfg.Authenticator,
+		recorder:      cfg.Recorder,
+		log:           cfg.Log,
+		used:          cfg.Used,
+		admission:     admission{limit: cfg.MaxPerAccount, running: make(map[string]int)},
+	}
+}
+
+// Call is one call as a transport received it.
+type Call struct {
+	Operation *Operation
+	Signature *sigv4.Request // what the signature is checked over
+	Request   authn.Request  // completed by Do: region and access key id
+
+	// Decode reads the input. It runs after authentication, so that who cannot prove itself learns nothing of the form.
+	Decode func(s *shape.Shape, into any) error
+}
+
+// Outcome is how a call went.
+type Outcome struct {
+	Output any           // nil when the operation has no result or failed
+	Caller *authn.Caller // nil when nobody was authenticated
+	Err    *awserr.Error // what the caller may see; its cause is for the log
+}
+
+// auditTimeout bounds the write of an audit event; the client may have left by then.
+const auditTimeout = 5 * time.Second
+
+// Do runs the call. The order is fixed: who calls, whether there is room, what is asked, the operation, the audit. The
+// answer leaves only after the audit event is written.
+func (d *Dispatcher) Do(ctx context.Context, call *Call) Outcome {
+	var in any
+	out := d.run(ctx, call, &in)
+	auditCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	if err := d.recorder.Record(auditCtx, event(call, in, &out)); err != nil {
+		// What cannot be accounted for is not handed out.
+		cause := fmt.Errorf("audit: %w", errors.Join(err, nilSafe(out.Err)))
+		out.Output = nil
+		out.Err = awserr.Wrap(awserr.ServiceUnavailable, "The request has failed due to a temporary failure of the server.", cause)
+	}
+	return out
+}
+
+func (d *Dispatcher) run(ctx context.Context, call *Call, in *any) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.log.ErrorContext(ctx, "panic", "operation", call.Operation.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out.Output, out.Err = nil, awserr.From(fmt.Errorf("panic in %s", call.Operation.Name))
+		}
+	}()
+	caller, err := d.authenticate(ctx, call)
+	if err != nil {
+		return Outcome{Err: awserr.From(err)}
+	}
+	out.Caller = caller
+	if !d.admission.enter(caller.Account) {
+		out.Err = awserr.New(awserr.Throttling, "Rate exceeded")
+		return out
+	}
+	defer d.admission.leave(caller.Account)
+
+	*in = call.Operation.New()
+	if err := call.Decode(call.Operation.Input, *in); err != nil {
+		out.Err = awserr.From(err)
+		return out
+	}
+	if err := call.Operation.Input.Validate(*in); err != nil {
+		out.Err = awserr.From(err)
+		return out
+	}
+	result, err := call.Operation.run(ctx, caller, *in)
+	if err != nil {
+		out.Err = awserr.From(err)
+		return out
+	}
+	out.Output = result
+	return out
+}
+
+// authenticate returns the caller. An unsigned operation has an anonymous one: a signature that it may carry is ignored,
+// because some gateways sign everything, and the operation proves its caller itself.
+func (d *Dispatcher) authenticate(ctx context.Context, call *Call) (*authn.Caller, error) {
+	if call.Operation.Unsigned {
+		return &authn.Caller{Kind: authn.Anonymous, Request: &call.Request}, nil
+	}
+	caller, err := d.authenticator.Authenticate(ctx, call.Signature, &call.Request)
+	if err != nil {
+		return nil, err
+	}
+	d.used(caller)
+	return caller, nil
+}
+
+// nilSafe keeps a nil *awserr.Error from becoming a non-nil error.
+func nilSafe(e *awserr.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}

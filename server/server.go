@@ -1,0 +1,438 @@
+// Package server is the wiring of stint: configuration to stores, stores to services, services to listeners, and the order
+// in which all of it stops. It has no rules of its own.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stint-sts/stint/audit"
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/iam/managed"
+	"github.com/stint-sts/stint/iam/store"
+	"github.com/stint-sts/stint/seal"
+	"github.com/stint-sts/stint/server/dispatch"
+	"github.com/stint-sts/stint/server/grpcapi"
+	"github.com/stint-sts/stint/session"
+	"github.com/stint-sts/stint/session/embedded"
+	"github.com/stint-sts/stint/session/redis"
+	"github.com/stint-sts/stint/signer"
+	"github.com/stint-sts/stint/sigv4"
+	"github.com/stint-sts/stint/sts"
+)
+
+// Server is one stint node. Open makes it, Run serves until its context ends, Close releases what Open took.
+type Server struct {
+	cfg     *Config
+	version string
+	log     *slog.Logger
+
+	data      *dataDir
+	master    *seal.Key
+	store     *store.Store
+	directory *iam.Directory
+	signer    *signer.Signer
+	sessions  session.Store
+	audit     *audit.Recorder
+	iam       *iam.Service
+	sts       *sts.Service
+	table     *dispatch.Table
+
+	jobs    []func(context.Context) error // background work that Run owns
+	closers []func() error                // in the order of opening; Close runs them backwards
+}
+
+// Open opens the data directory (making it on the first run) and everything in it. On an error nothing stays open.
+func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{cfg: cfg, version: version, log: log}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		s.openData, s.openDirectory, s.openSigner, s.openSessions, s.openAudit, s.openServices,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close releases everything, last opened first.
+func (s *Server) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+func (s *Server) openData(context.Context) (err error) {
+	if s.data, err = openDataDir(s.cfg.DataDir); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.data.Close)
+	s.master, err = s.data.masterKey(s.cfg.MasterKey)
+	return err
+}
+
+func (s *Server) openDirectory(ctx context.Context) (err error) {
+	if s.store, err = store.Open(ctx, s.data.file(directoryFile)); err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	s.closers = append(s.closers, s.store.Close)
+	policies, err := managed.Load(s.cfg.ManagedPolicies)
+	if err != nil {
+		return fmt.Errorf("managed policies: %w", err)
+	}
+	s.directory, err = iam.NewDirectory(iam.DirectoryConfig{
+		Store: s.store, Master: s.master, Managed: policies, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	s.jobs = append(s.jobs, s.directory.Run)
+	s.iam = iam.NewService(iam.Config{
+		Directory: s.directory, Master: s.master, Managed: policies, Quotas: s.cfg.Quotas,
+		KeyPrefix: s.cfg.LongLivedPrefix, Now: time.Now, Rand: rand.Reader,
+	})
+	return nil
+}
+
+// tokenIssuer is the issuer of session tokens. They are checked by the nodes of this installation only, whose ring is what
+// binds a token to it; so the name may be the same everywhere.
+const tokenIssuer = "https://stint.invalid"
+
+func (s *Server) openSigner(ctx context.Context) (err error) {
+	s.signer, err = signer.Open(ctx, signer.Config{
+		Store: ringStore{s.store}, Master: s.master, Issuer: tokenIssuer,
+		Algorithm: s.cfg.TokenSigning, SealTokens: s.cfg.TokenSeal, TemporaryPrefix: s.cfg.TemporaryPrefix,
+		Now: time.Now, Rand: rand.Reader,
+	})
+	if errors.Is(err, seal.ErrWrongKey) {
+		return fmt.Errorf("the master key is not the one that %s was made with: give the right one with --master-key", s.data.path)
+	}
+	if err != nil {
+		return fmt.Errorf("key ring: %w", err)
+	}
+	s.jobs = append(s.jobs, every(ringCheck, "key ring", s.log, s.signer.Maintain))
+	return nil
+}
+
+// ringCheck is how often a node looks whether the key ring has changed or a rotation is due.
+const ringCheck = 10 * time.Second
+
+func (s *Server) openSessions(ctx context.Context) error {
+	if s.cfg.Redis == "" {
+		e, err := embedded.New(embedded.Config{Dir: s.data.file(sessionsDir), Log: s.log})
+		if err != nil {
+			return fmt.Errorf("sessions: %w", err)
+		}
+		s.sessions = e
+		s.jobs = append(s.jobs, e.Run)
+	} else {
+		r, err := redis.New(redis.Config{URL: s.cfg.Redis, PasswordFile: s.cfg.RedisPasswordFile, Log: s.log})
+		if err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		s.sessions = r
+		if err := r.Ping(ctx); err != nil {
+			// Not fatal: everything that mints nothing works without Redis, and it may come back.
+			s.log.Warn("redis does not answer yet", "error", err)
+		}
+	}
+	s.closers = append(s.closers, s.sessions.Close)
+	return nil
+}
+
+func (s *Server) openAudit(context.Context) error {
+	dir := s.cfg.AuditDir
+	if dir == "" {
+		dir = s.data.file(auditDir)
+	}
+	file, err := audit.OpenFile(audit.FileConfig{
+		Dir: dir, MaxBytes: s.cfg.AuditMaxBytes, MaxFiles: s.cfg.AuditMaxFiles, Sync: s.cfg.AuditSync, Now: time.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	sinks := []audit.Sink{file}
+	if s.cfg.AuditStdout {
+		sinks = append(sinks, audit.Writer(os.Stdout))
+	}
+	mode := audit.Required
+	if s.cfg.AuditMode == "best-effort" {
+		mode = audit.BestEffort
+	}
+	s.audit, err = audit.New(audit.Config{Mode: mode, Sinks: sinks, Log: s.log})
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	s.closers = append(s.closers, s.audit.Close)
+	s.jobs = append(s.jobs, s.audit.Run)
+	return nil
+}
+
+func (s *Server) openServices(context.Context) error {
+	s.sts = sts.New(sts.Config{Roles: s.directory, Minter: s.signer, Sessions: s.sessions, MaxChained: s.cfg.MaxChained})
+	s.table = dispatch.NewTable(s.sts, s.iam)
+	return nil
+}
+
+// Run serves until ctx ends, then drains: it says that it is not ready, lets the calls in flight finish, and returns nil.
+// ready is called once all listeners accept, with their addresses.
+func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
+	listeners, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer listeners.close()
+
+	verifier, err := sigv4.New(sigv4.Config{Services: []string{"sts", "iam"}})
+	if err != nil {
+		return err
+	}
+	m := newMetrics(s.version, s.audit.Stats)
+	dispatcher := dispatch.New(dispatch.Config{
+		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier}),
+		Recorder:      s.audit,
+		Log:           s.log,
+		Used:          s.used,
+		MaxPerAccount: s.cfg.MaxPerAccount,
+	})
+	var draining atomic.Bool
+	public := s.httpServer(s.publicHandler(dispatcher, m))
+	ops := s.httpServer(opsHandler(m, func() bool { return !draining.Load() }, s.checks(), s.cfg.Pprof))
+	admin := s.httpServer(s.adminHandler())
+	rpc := grpcapi.New(grpcapi.Config{TLS: listeners.tlsConfig("h2")})
+
+	// Background work outlives the listeners: calls that drain still need it.
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	jobs, background := errgroup.WithContext(background)
+	for _, job := range append(s.jobs, listeners.jobs...) {
+		jobs.Go(func() error { return job(background) })
+	}
+
+	serving, ended := errgroup.WithContext(ctx)
+	for _, l := range []struct {
+		server   *http.Server
+		listener net.Listener
+	}{{public, listeners.http}, {ops, listeners.ops}, {admin, listeners.admin}} {
+		serving.Go(func() error { return ignoreClosed(l.server.Serve(l.listener)) })
+	}
+	serving.Go(func() error { return rpc.Serve(listeners.grpc) })
+	serving.Go(func() error {
+		select {
+		case <-ended.Done():
+		case <-background.Done(): // a job failed
+		}
+		draining.Store(true)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
+		defer cancel()
+		s.log.Info("draining")
+		rpc.Stop(drain)
+		return errors.Join(public.Shutdown(drain), admin.Shutdown(drain), ops.Shutdown(drain))
+	})
+	ready(listeners.addresses())
+	err = serving.Wait()
+	stopBackground()
+	return errors.Join(err, ignoreCanceled(jobs.Wait()))
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// publicHandler serves what everybody may reach.
+func (s *Server) publicHandler(d *dispatch.Dispatcher, m *metrics) http.Handler {
+	query := &queryHandler{
+		table: s.table, dispatcher: d, proxies: s.cfg.TrustedProxies, timeout: s.cfg.RequestTimeout,
+		inFlight: make(chan struct{}, s.cfg.MaxInFlight), metrics: m, log: s.log, now: time.Now,
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/.well-known/jwks.json" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			w.Header().Set("Content-Type", "application/jwk-set+json")
+			w.Header().Set("Cache-Control", "public, max-age=300")
+			_, _ = w.Write(s.signer.JWKS())
+			return
+		}
+		query.ServeHTTP(w, r)
+	})
+}
+
+// used notes when a long-lived key or a role was last used.
+func (s *Server) used(c *authn.Caller) {
+	id := c.AccessKeyID
+	if c.Kind == authn.RoleSession {
+		id = c.Entity.ID
+	} else if c.Session != nil {
+		return // the session's user used its key when it asked for the session
+	}
+	s.directory.Used(id, c.Request.Service, c.Request.Region, c.Request.Time)
+}
+
+func (s *Server) checks() []check {
+	return []check{
+		{"directory", func(ctx context.Context) error { return s.store.View(ctx, func(iam.Tx) error { return nil }) }},
+		{"sessions", s.sessions.Ping},
+		{"audit", func(context.Context) error { return s.audit.Healthy() }},
+	}
+}
+
+// Limits of the HTTP listeners. A session token and a presigned URL that holds one need far less than the header bound.
+const (
+	maxHeader         = 64 << 10
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second // more than limits.request-timeout needs for its answer
+	idleTimeout       = 2 * time.Minute
+)
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      max(writeTimeout, 2*s.cfg.RequestTimeout),
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshake errors of strangers
+	}
+}
+
+// Addresses are where a running server listens.
+type Addresses struct {
+	HTTP, GRPC, Ops string
+	TLS             bool
+}
+
+type listeners struct {
+	http, grpc, ops, admin net.Listener
+	cert                   *certificate // nil without TLS
+	jobs                   []func(context.Context) error
+}
+
+// listen takes all ports before anything is served.
+func (s *Server) listen(ctx context.Context) (_ *listeners, err error) {
+	l := &listeners{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if s.cfg.TLSCert != "" {
+		if l.cert, err = newCertificate(s.cfg.TLSCert, s.cfg.TLSKey, s.log); err != nil {
+			return nil, err
+		}
+		l.jobs = append(l.jobs, l.cert.Run)
+	}
+	var lc net.ListenConfig
+	for _, p := range []struct {
+		key, address string
+		into         *net.Listener
+		protocols    []string
+	}{
+		{"listen-http", s.cfg.ListenHTTP, &l.http, []string{"h2", "http/1.1"}},
+		{"listen-grpc", s.cfg.ListenGRPC, &l.grpc, nil}, // gRPC does its own handshake
+		{"listen-ops", s.cfg.ListenOps, &l.ops, []string{"h2", "http/1.1"}},
+	} {
+		ln, err := lc.Listen(ctx, "tcp", p.address)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", p.key, err)
+		}
+		if *p.into = ln; l.cert != nil && p.protocols != nil {
+			*p.into = tls.NewListener(ln, l.cert.config(p.protocols...))
+		}
+	}
+	l.admin, err = listenAdmin(ctx, s.data.file(adminSocket))
+	return l, err
+}
+
+func (l *listeners) tlsConfig(protocols ...string) *tls.Config {
+	if l.cert == nil {
+		return nil
+	}
+	return l.cert.config(protocols...)
+}
+
+func (l *listeners) close() {
+	for _, c := range []io.Closer{l.http, l.grpc, l.ops, l.admin} {
+		if ln, ok := c.(net.Listener); ok && ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+func (l *listeners) addresses() Addresses {
+	return Addresses{HTTP: l.http.Addr().String(), GRPC: l.grpc.Addr().String(), Ops: l.ops.Addr().String(), TLS: l.cert != nil}
+}
+
+// every makes a job that runs f at an interval and logs its errors: what f keeps up to date stays as it was.
+func every(interval time.Duration, what string, log *slog.Logger, f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				if err := f(ctx); err != nil && ctx.Err() == nil {
+					log.Error(what+" not maintained", "error", err)
+				}
+			}
+		}
+	}
+}
+
+// ringStore keeps the signer's sealed key ring as a record of the directory.
+type ringStore struct{ store iam.Store }
+
+func (r ringStore) LoadRing(ctx context.Context) (sealed []byte, version int64, err error) {
+	err = r.store.View(ctx, func(tx iam.Tx) error {
+		record, err := tx.Get(iam.KindKeyRing, "", "", "ring")
+		if errors.Is(err, iam.ErrNotFound) {
+			return nil
+		}
+		sealed, version = record.Body, record.Version
+		return err
+	})
+	return sealed, version, err
+}
+
+func (r ringStore) SaveRing(ctx context.Context, sealed []byte, version int64) error {
+	err := r.store.Update(ctx, func(tx iam.Tx) error {
+		return tx.Put(iam.Record{Kind: iam.KindKeyRing, Name: "ring", Version: version, Body: sealed})
+	})
+	if errors.Is(err, iam.ErrConflict) {
+		return signer.ErrRingChanged
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package sts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stint-sts/stint/arn"
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/policy"
+	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/session"
+	"github.com/stint-sts/stint/signer"
+	"github.com/stint-sts/stint/sts"
+)
+
+const (
+	accountA = "111111111111"
+	accountB = "222222222222"
+)
+
+var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+// world is a directory, a signer and a session store in memory, with the names of reference/policy-cases.md.
+type world struct {
+	t        *testing.T
+	roles    map[string]*authn.Entity
+	policies map[string]*policy.Document
+	records  []*session.Record
+	minted   int
+	putErr   error
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, roles: make(map[string]*authn.Entity), policies: make(map[string]*policy.Document)}
+}
+
+func (w *world) service() *sts.Service {
+	return sts.New(sts.Config{Roles: w, Minter: w, Sessions: w})
+}
+
+func (w *world) RoleByARN(_ context.Context, a arn.ARN) (*authn.Entity, error) {
+	if r := w.roles[a.String()]; r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("role %s: %w", a, authn.ErrUnknown)
+}
+
+func (w *world) ManagedPolicy(_ context.Context, account, policyARN string) (*policy.Document, error) {
+	a, err := arn.Parse(policyARN)
+	if d := w.policies[policyARN]; err == nil && d != nil && (a.Account == account || a.Account == "aws") {
+		return d, nil
+	}
+	return nil, fmt.Errorf("policy %s: %w", policyARN, authn.ErrUnknown)
+}
+
+func (w *world) Mint(c *signer.Claims) (*signer.Credentials, error) {
+	w.minted++
+	c.AccessKeyID = fmt.Sprintf("ASIA%016d", w.minted)
+	return &signer.Credentials{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: secret.New("secret"), SessionToken: secret.New("token"), Expiration: c.ExpiresAt,
+	}, nil
+}
+
+func (w *world) Put(_ context.Context, r *session.Record) error {
+	if w.putErr != nil {
+		return w.putErr
+	}
+	w.records = append(w.records, r)
+	return nil
+}
+
+// document parses statements, each without its braces, as a policy of the kind.
+func (w *world) document(kind policy.Kind, statements ...string) *policy.Document {
+	w.t.Helper()
+	text := `{"Version":"2012-10-17","Statement":[{` + strings.Join(statements, "},{") + `}]}`
+	d, err := policy.Parse(kind, text)
+	if err != nil {
+		w.t.Fatalf("%s: %v", text, err)
+	}
+	return d
+}
+
+func (w *world) documents(kind policy.Kind, statements ...string) []*policy.Document {
+	if len(statements) == 0 {
+		return []*policy.Document{}
+	}
+	return []*policy.Document{w.document(kind, statements...)}
+}
+
+// role adds a role; path ends in a slash.
+func (w *world) role(account, path, name string, trust ...string) *authn.Entity {
+	w.t.Helper()
+	r := &authn.Entity{
+		Type: authn.RoleEntity, Account: account, ID: "AROA" + strings.ToUpper(name), Name: name, Path: path,
+		ARN: arn.Entity(account, "role", path, name), Identity: []*policy.Document{},
+		Trust: w.document(policy.Trust, trust...), MaxSessionDuration: time.Hour,
+	}
+	w.roles[r.ARN] = r
+	return r
+}
+
+// user is a caller with long-lived keys of its own.
+func (w *world) user(account, name string, identity ...string) *authn.Caller {
+	w.t.Helper()
+	e := &authn.Entity{
+		Type: authn.UserEntity, Account: account, ID: "AIDA" + strings.ToUpper(name), Name: name, Path: "/",
+		ARN: arn.Entity(account, "user", "/", name), Identity: w.documents(policy.Identity, identity...),
+	}
+	return &authn.Caller{
+		Kind: authn.User, Account: account, ARN: e.ARN, UserID: e.ID, AccessKeyID: "AKIA" + strings.ToUpper(name), Entity: e,
+		Request: &authn.Request{Service: "sts", Region: "us-east-1", Time: now, SourceIP: "192.0.2.1"},
+	}
+}
+
+// session is a caller with credentials of a session of the role.
+func (w *world) session(role *authn.Entity, name string, change func(*signer.Claims)) *authn.Caller {
+	s := &signer.Claims{
+		Kind: signer.RoleSession, Account: role.Account, ARN: arn.AssumedRole(role.Account, role.Name, name),
+		EntityARN: role.ARN, EntityID: role.ID, AccessKeyID: "ASIASESSION", SessionName: name,
+		IssuedAt: now.Add(-time.Minute), ExpiresAt: now.Add(time.Hour),
+	}
+	if change != nil {
+		change(s)
+	}
+	return &authn.Caller{
+		Kind: authn.RoleSession, Account: role.Account, ARN: s.ARN, UserID: role.ID + ":" + name, AccessKeyID: s.AccessKeyID,
+		Entity: role, Session: s, Request: &authn.Request{Service: "sts", Region: "us-east-1", Time: now},
+	}
+}
+
+// wantError asserts code and text; text may be empty.
+func wantError(t *testing.T, err error, kind *awserr.Kind, text string) {
+	t.Helper()
+	e, ok := errors.AsType[*awserr.Error](err)
+	if !ok || e.Kind != kind {
+		t.Fatalf("error is %v, want %s", err, kind.Code)
+	}
+	if text != "" && e.Message != text {
+		t.Fatalf("message is %q\nwant       %q", e.Message, text)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,129 @@
+// Package sts is the STS operations (AWS STS API, version 2011-06-15), transport-free.
+//
+// It owns the rules of each operation: who may ask, what is inherited, how long a session lasts. Who calls is authn's
+// matter, the policy decision authz's, the credentials signer's, the session record session's. Inputs arrive validated
+// against their shape by the dispatcher.
+package sts
+
+import (
+	"context"
+	"time"
+
+	"github.com/stint-sts/stint/arn"
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/policy"
+	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/session"
+	"github.com/stint-sts/stint/signer"
+)
+
+// Roles is what AssumeRole needs to know about the directory. Errors for what does not exist match authn.ErrUnknown.
+type Roles interface {
+	// RoleByARN returns the role whose ARN is exactly a.
+	RoleByARN(ctx context.Context, a arn.ARN) (*authn.Entity, error)
+	// ManagedPolicy returns the default version of a managed policy of the account or of AWS.
+	ManagedPolicy(ctx context.Context, account, policyARN string) (*policy.Document, error)
+}
+
+// Minter makes temporary credentials.
+type Minter interface {
+	// Mint fills in c.AccessKeyID and returns the credentials of the session that c describes.
+	Mint(c *signer.Claims) (*signer.Credentials, error)
+}
+
+// Sessions keeps a record of each session.
+type Sessions interface {
+	// Put stores the record; the error matches session.ErrUnavailable when the store cannot be reached.
+	Put(ctx context.Context, r *session.Record) error
+}
+
+// Config is what a Service needs. Fields are required unless they say a default.
+type Config struct {
+	Roles    Roles
+	Minter   Minter
+	Sessions Sessions
+
+	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
+	MaxChained time.Duration
+}
+
+// Service is the STS operations. It is safe for concurrent use.
+type Service struct {
+	roles      Roles
+	minter     Minter
+	sessions   Sessions
+	maxChained time.Duration
+}
+
+// New makes a Service.
+func New(cfg Config) *Service {
+	if cfg.MaxChained == 0 {
+		cfg.MaxChained = time.Hour
+	}
+	return &Service{roles: cfg.Roles, minter: cfg.Minter, sessions: cfg.Sessions, maxChained: cfg.MaxChained}
+}
+
+// Credentials are temporary credentials as the operations return them.
+type Credentials struct {
+	AccessKeyID     string        `aws:"AccessKeyId"`
+	SecretAccessKey secret.String `aws:"SecretAccessKey"`
+	SessionToken    secret.String `aws:"SessionToken"`
+	Expiration      time.Time     `aws:"Expiration"`
+}
+
+// Tag is a session tag.
+type Tag struct {
+	Key   string `aws:"Key,required" len:"1,128" pattern:"tagKey"`
+	Value string `aws:"Value,always" len:"0,256" pattern:"tag"`
+}
+
+// PolicyDescriptor names a managed policy.
+type PolicyDescriptor struct {
+	ARN string `aws:"arn" len:"20,2048"`
+}
+
+// issue mints the credentials of a session and records it. The record exists before anybody holds the key: what cannot be
+// listed and revoked is not handed out.
+func (s *Service) issue(ctx context.Context, c *signer.Claims) (*Credentials, error) {
+	creds, err := s.minter.Mint(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sessions.Put(ctx, record(c)); err != nil {
+		return nil, unavailable(err)
+	}
+	return &Credentials{
+		AccessKeyID:     creds.AccessKeyID,
+		SecretAccessKey: creds.SecretAccessKey,
+		SessionToken:    creds.SessionToken,
+		Expiration:      creds.Expiration,
+	}, nil
+}
+
+// record is the session state's view of a session.
+func record(c *signer.Claims) *session.Record {
+	return &session.Record{
+		AccessKeyID:    c.AccessKeyID,
+		Account:        c.Account,
+		Kind:           string(c.Kind),
+		EntityID:       c.EntityID,
+		EntityARN:      c.EntityARN,
+		ARN:            c.ARN,
+		SessionName:    c.SessionName,
+		SourceIdentity: c.SourceIdentity,
+		Parent:         c.Parent,
+		Issuer:         c.Provider,
+		IssuedAt:       c.IssuedAt,
+		ExpiresAt:      c.ExpiresAt,
+		MFA:            !c.MFATime.IsZero(),
+		Chained:        c.Chained,
+	}
+}
+
+// seconds is a requested duration, or the default when none was requested.
+func seconds(requested *int32, standard time.Duration) time.Duration {
+	if requested == nil {
+		return standard
+	}
+	return time.Duration(*requested) * time.Second
+}

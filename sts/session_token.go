@@ -1,0 +1,69 @@
+package sts
+
+import (
+	"context"
+	"time"
+
+	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/signer"
+)
+
+// GetSessionTokenInput are the parameters of GetSessionToken.
+type GetSessionTokenInput struct {
+	DurationSeconds *int32        `aws:"DurationSeconds" range:"900,129600"`
+	SerialNumber    string        `aws:"SerialNumber" len:"9,256" pattern:"serial"`
+	TokenCode       secret.String `aws:"TokenCode" len:"6,6" pattern:"digits"`
+}
+
+// GetSessionTokenOutput is the result of GetSessionToken.
+type GetSessionTokenOutput struct {
+	Credentials *Credentials `aws:"Credentials"`
+}
+
+const (
+	defaultUserDuration = 12 * time.Hour
+	maxRootDuration     = time.Hour
+)
+
+// GetSessionToken returns temporary credentials of the calling user itself. It needs no permission, and no policy can
+// forbid it. Root asks for at most an hour: more is cut, not refused (AWS STS API Reference, "GetSessionToken").
+func (s *Service) GetSessionToken(ctx context.Context, c *authn.Caller, in *GetSessionTokenInput) (*GetSessionTokenOutput, error) {
+	if c.Session != nil {
+		return nil, awserr.New(awserr.AccessDenied, "Cannot call GetSessionToken with session credentials")
+	}
+	if in.SerialNumber != "" || !in.TokenCode.IsZero() {
+		return nil, refuseMFA(in.SerialNumber, in.TokenCode)
+	}
+	d := seconds(in.DurationSeconds, defaultUserDuration)
+	if c.Kind == authn.Root {
+		d = min(d, maxRootDuration)
+	}
+	now := c.Request.Time.UTC().Truncate(time.Second)
+	creds, err := s.issue(ctx, &signer.Claims{
+		Kind:      signer.UserSession,
+		Account:   c.Account,
+		ARN:       c.ARN,
+		EntityARN: c.Entity.ARN,
+		EntityID:  c.Entity.ID,
+		IssuedAt:  now,
+		ExpiresAt: now.Add(d),
+		Parent:    c.AccessKeyID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &GetSessionTokenOutput{Credentials: creds}, nil
+}
+
+// refuseMFA answers a code for a device that is not the caller's. No user of this installation has a device yet, and a
+// serial number or a code that is passed must never be ignored.
+func refuseMFA(serial string, code secret.String) error {
+	if serial == "" || code.IsZero() {
+		return awserr.New(awserr.AccessDenied,
+			"MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.")
+	}
+	return awserr.New(awserr.AccessDenied, "MultiFactorAuthentication failed, unable to validate MFA code.  "+
+		"Please verify your MFA serial number is valid and associated with this user.")
+}
