@@ -83,6 +83,6 @@ func writeCredentials(path string, a *iam.NewAccount) error {
 		return err
 	}
 	return writeFileAtomic(path, fmt.Appendf(nil,
-		"# Root access key of account %s. Make users and roles with it, then keep it away.\n[root]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		"# Root access key of account %s. Make users and roles with it, then keep it away.\n[root]\naws_access_key_id = %s\naws_secret_access_key = %s\nregion = us-east-1\n",
 		a.Account.ID, a.AccessKeyID, a.SecretAccessKey.Reveal()))
 }

@@ -165,7 +165,9 @@ func (n *node) kill() {
 // run runs a stint command to its end and returns its standard output.
 func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	c := stint(t.Context(), args...)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout) // a server that should have refused must not hang the test
+	defer cancel()
+	c := stint(ctx, args...)
 	var out, errs bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &out, &errs
 	err := c.Run()

@@ -42,7 +42,7 @@ func TestREADME(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
-		`:assumed-role/auditor/`, `"alice"`, "AccessDenied", "iam:CreateUser", `"session_name": "botocore-session-`,
+		`:assumed-role/auditor/`, `"alice"`, "AccessDenied", "iam:CreateUser", `"session_name": "monday"`, `"source_identity": "alice"`,
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the tour does not show %q:\n%s", want, out)

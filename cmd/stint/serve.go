@@ -34,12 +34,13 @@ func greet(w io.Writer, welcome *server.Welcome, at server.Addresses) {
 	if at.TLS {
 		scheme = "https"
 	}
+	url := scheme + "://" + at.HTTP
 	credentials := welcome.CredentialsFile
 	if absolute, err := filepath.Abs(credentials); err == nil {
 		credentials = absolute
 	}
-	_, _ = fmt.Fprintf(w, "stint %s is ready.\n\n  AWS API   %s://%s\n  gRPC      %s\n  ops       %s://%s (/healthz /readyz /metrics)\n\n",
-		versionString(), scheme, at.HTTP, at.GRPC, scheme, at.Ops)
+	_, _ = fmt.Fprintf(w, "stint %s is ready.\n\n  AWS API   %s\n  gRPC      %s\n  ops       %s://%s (/healthz /readyz /metrics)\n\n",
+		versionString(), url, at.GRPC, scheme, at.Ops)
 	_, _ = fmt.Fprintf(w, "First account: %s (%s)\n", welcome.AccountID, welcome.AccountName)
 	if welcome.AccessKeyID != "" {
 		_, _ = fmt.Fprintf(w, "Its root access key, shown this once and kept in %s:\n\n  aws_access_key_id = %s\n  aws_secret_access_key = %s\n",
@@ -50,11 +51,10 @@ func greet(w io.Writer, welcome *server.Welcome, at server.Addresses) {
 	_, _ = fmt.Fprintf(w, `
 Go on in another terminal:
 
-  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_PROFILE=root AWS_REGION=us-east-1
-  export AWS_ENDPOINT_URL=%s://%s
-  aws sts get-caller-identity
-  aws iam create-user --user-name alice
-  aws iam create-access-key --user-name alice
+  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_PROFILE=root
+  aws --endpoint-url %s sts get-caller-identity
+  aws --endpoint-url %s iam create-user --user-name alice
+  aws --endpoint-url %s iam create-access-key --user-name alice
 
-`, credentials, scheme, at.HTTP)
+`, credentials, url, url, url)
 }

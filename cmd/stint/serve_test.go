@@ -19,7 +19,7 @@ func TestServe_FirstAndSecondStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	first := start(t, dir, "--account-id", "111122223333", "--account-name", "team")
 	out := first.output.String()
-	for _, want := range []string{"111122223333 (team)", "aws_access_key_id = AKIA", "aws_secret_access_key = ", "aws sts get-caller-identity"} {
+	for _, want := range []string{"111122223333 (team)", "aws_access_key_id = AKIA", "aws_secret_access_key = ", "sts get-caller-identity"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the first start does not print %q:\n%s", want, out)
 		}
@@ -63,7 +63,7 @@ func TestServe_OneClearLineWhenItCannot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = port.Close() }()
+	t.Cleanup(func() { _ = port.Close() }) // after the subtests, which run in parallel
 	otherKey := filepath.Join(t.TempDir(), "other.key")
 	write(t, otherKey, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")
 	for _, row := range []struct {
