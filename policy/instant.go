@@ -13,6 +13,7 @@ type instant struct {
 	fraction string // without trailing zeros
 }
 
+//lint:ignore U1000 called through the constraint of ordered
 func (i instant) compare(j instant) int {
 	return cmp.Or(cmp.Compare(i.seconds, j.seconds), cmp.Compare(i.fraction, j.fraction))
 }

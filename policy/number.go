@@ -41,6 +41,8 @@ func allDigits(s string) bool {
 }
 
 // compare returns -1, 0 or 1.
+//
+//lint:ignore U1000 called through the constraint of ordered
 func (n number) compare(m number) int {
 	if n.negative != m.negative {
 		if n.negative {

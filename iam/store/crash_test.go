@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 // pair is what the victim writes in one transaction.
 func pair(i int) (role, policy iam.Record) {
-	role, policy = sample, sample
+	role = sample
 	role.Name, role.ID = fmt.Sprintf("role-%d", i), fmt.Sprintf("AROA%d", i)
 	policy = iam.Record{Kind: iam.KindInlinePolicy, Account: role.Account, Parent: role.ID, Name: "p", Body: make([]byte, 5000)}
 	return role, policy

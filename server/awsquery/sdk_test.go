@@ -106,6 +106,7 @@ func TestSDK_AssumeRole(t *testing.T) {
 		!c.Expiration.Equal(expiration.Truncate(time.Second)) {
 		t.Errorf("credentials read %v %v", *c.AccessKeyId, c.Expiration)
 	}
+	//lint:ignore SA1019 older SDKs read it
 	if *got.AssumedRoleUser.AssumedRoleId != "AROAVCODYLSAWEXAMPLEA:session" || *got.PackedPolicySize != 6 || *got.SourceIdentity != "Alice" {
 		t.Errorf("the rest reads %+v", got)
 	}
