@@ -173,7 +173,7 @@ func sessionCaller(s *signer.Claims, entity *Entity) (*Caller, error) {
 		c.Kind, c.UserID = RoleSession, s.EntityID+":"+s.SessionName
 	case s.Kind == signer.UserSession && entity.Type == UserEntity:
 		c.Kind, c.UserID, c.ARN = User, entity.ID, entity.ARN // a renamed user shows its present ARN
-	case s.Kind == signer.UserSession && entity.Type == AccountEntity:
+	case (s.Kind == signer.UserSession || s.Kind == signer.RootSession) && entity.Type == AccountEntity:
 		c.Kind, c.UserID = Root, entity.ID
 	case s.Kind == signer.FederatedSession && entity.Type != RoleEntity:
 		c.Kind, c.UserID = FederatedUser, s.Account+":"+s.SessionName
@@ -213,7 +213,7 @@ func (a *Authenticator) sessionPolicies(ctx context.Context, s *signer.Claims) (
 // barred tells what temporary credentials of users may not call at all
 // (AWS IAM User Guide, "Compare AWS STS credentials").
 func (c *Caller) barred() error {
-	if c.Session == nil || c.Session.Kind == signer.RoleSession {
+	if c.Session == nil || c.Session.Kind == signer.RoleSession || c.Session.Kind == signer.RootSession {
 		return nil
 	}
 	federated := c.Session.Kind == signer.FederatedSession

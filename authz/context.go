@@ -6,6 +6,7 @@ import (
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/policy"
+	"github.com/stint-sts/stint/signer"
 )
 
 // dateFormat is how dates stand in the request context (AWS IAM User Guide, "Date condition operators").
@@ -67,6 +68,9 @@ func sessionKeys(ctx *policy.Context, c *authn.Caller) {
 	} else {
 		ctx.Set("aws:MultiFactorAuthPresent", "true")
 		ctx.Set("aws:MultiFactorAuthAge", strconv.FormatInt(int64(c.Request.Time.Sub(s.MFATime)/time.Second), 10))
+	}
+	if s.Kind == signer.RootSession {
+		ctx.Set("aws:AssumedRoot", "true")
 	}
 	if s.SourceIdentity != "" {
 		ctx.Set("aws:SourceIdentity", s.SourceIdentity)

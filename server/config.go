@@ -33,6 +33,8 @@ type Config struct {
 	AccountID   string // of the first account; empty: chosen at random
 	AccountName string
 
+	ManagementAccount string // its principals may call AssumeRoot; empty: nobody may
+
 	Redis             string // URL; empty: sessions are kept in process and on disk
 	RedisPasswordFile string
 
@@ -105,6 +107,13 @@ func settings() []setting {
 			return nil
 		}},
 		text("account.name", true, "default", "name of the first account", func(c *Config) *string { return &c.AccountName }),
+		{key: "management-account", usage: "id of the account whose principals may call AssumeRoot (default: none)", set: func(c *Config, v string) error {
+			if v != "" && !arn.ValidAccount(v) {
+				return errors.New("must be 12 digits")
+			}
+			c.ManagementAccount = v
+			return nil
+		}},
 		text("redis", true, "", "URL of the Redis that keeps session state: redis://, rediss://, redis+sentinel://, redis+cluster:// (default: embedded)", func(c *Config) *string { return &c.Redis }),
 		text("redis-password-file", false, "", "file that holds the password for Redis", func(c *Config) *string { return &c.RedisPasswordFile }),
 		text("tls.cert", true, "", "PEM file with the certificate chain of all listeners; read again when it changes", func(c *Config) *string { return &c.TLSCert }),

@@ -190,7 +190,8 @@ func (s *Server) openAudit(context.Context) error {
 }
 
 func (s *Server) openServices(context.Context) error {
-	s.sts = sts.New(sts.Config{Roles: s.directory, Minter: s.signer, Sessions: s.sessions, MaxChained: s.cfg.MaxChained})
+	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, MaxChained: s.cfg.MaxChained,
+		ManagementAccount: s.cfg.ManagementAccount})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
 }

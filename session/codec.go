@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ const (
 	arnEntity        // EntityARN
 )
 
-var kinds = [...]string{1: KindRole, 2: KindUser, 3: KindFederation}
+var kinds = [...]string{KindRoot, KindRole, KindUser, KindFederation}
 
 // AppendRecord appends the binary form of r to dst. It returns dst and an error matching ErrInvalid when r is outside its bounds.
 func AppendRecord(dst []byte, r *Record) ([]byte, error) {
@@ -67,7 +68,7 @@ func AppendRecord(dst []byte, r *Record) ([]byte, error) {
 	}
 	entityForm, entityText := shortenEntity(r)
 	arnForm, arnText := shortenARN(r)
-	flags := kindNumber(r.Kind) | entityForm<<entityShift | arnForm<<arnShift
+	flags := byte(slices.Index(kinds[:], r.Kind)) | entityForm<<entityShift | arnForm<<arnShift
 	if r.MFA {
 		flags |= flagMFA
 	}
@@ -149,27 +150,14 @@ func (r *Record) check() error {
 			return fmt.Errorf("%w: a text of %d bytes, more than %d", ErrInvalid, len(text), maxText)
 		}
 	}
-	if kindNumber(r.Kind) == 0 {
-		return fmt.Errorf("%w: kind is none of role, user, federation", ErrInvalid)
+	if !slices.Contains(kinds[:], r.Kind) {
+		return fmt.Errorf("%w: kind is none of %v", ErrInvalid, kinds)
 	}
 	issued, expires := r.IssuedAt.UnixMilli(), r.ExpiresAt.UnixMilli()
 	if issued < 0 || issued > maxMillis || expires < issued || expires-issued > int64(MaxLifetime/time.Millisecond) {
 		return fmt.Errorf("%w: a session ends within 36 hours of its beginning", ErrInvalid)
 	}
 	return nil
-}
-
-func kindNumber(kind string) byte {
-	switch kind {
-	case KindRole:
-		return 1
-	case KindUser:
-		return 2
-	case KindFederation:
-		return 3
-	default:
-		return 0
-	}
 }
 
 // The parts of the ARNs that are left out, around the account.

@@ -55,6 +55,9 @@ var goodRecords = []struct {
 	{"federated user", roleSession(func(r *session.Record) {
 		r.Kind, r.EntityARN, r.ARN = session.KindFederation, "arn:aws:iam::123456789012:user/bob", "arn:aws:sts::123456789012:federated-user/build-4711"
 	})},
+	{"root of a member account", roleSession(func(r *session.Record) {
+		r.Kind, r.SessionName, r.EntityARN, r.ARN = session.KindRoot, "", "arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:root"
+	})},
 	{"only what is required", &session.Record{
 		AccessKeyID: "A", Account: "1", Kind: session.KindUser, EntityID: "x", IssuedAt: issued, ExpiresAt: issued,
 	}},

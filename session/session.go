@@ -18,13 +18,14 @@ const (
 	KindRole       = "role"       // AssumeRole, AssumeRoleWithSAML, AssumeRoleWithWebIdentity
 	KindUser       = "user"       // GetSessionToken
 	KindFederation = "federation" // GetFederationToken
+	KindRoot       = "root"       // AssumeRoot
 )
 
 // Record is what is remembered of a live session. It holds no secret. Times are kept to the millisecond, in UTC.
 type Record struct {
 	AccessKeyID    string    // ASIA…; required, unique
 	Account        string    // required
-	Kind           string    // KindRole, KindUser or KindFederation; required
+	Kind           string    // KindRole, KindUser, KindFederation or KindRoot; required
 	EntityID       string    // AROA… or AIDA…; the account id for root; required
 	EntityARN      string    // of the role or user behind the session, with path
 	ARN            string    // of the session, as GetCallerIdentity shows it

@@ -14,6 +14,7 @@ const (
 	RoleSession      SessionKind = "role"       // AssumeRole, AssumeRoleWithSAML, AssumeRoleWithWebIdentity
 	UserSession      SessionKind = "user"       // GetSessionToken
 	FederatedSession SessionKind = "federation" // GetFederationToken
+	RootSession      SessionKind = "root"       // AssumeRoot
 )
 
 // Claims are the facts of a session that its token carries, signed. A Claims that Verify returned is shared: do not change it.
@@ -34,6 +35,10 @@ type Claims struct {
 	MFATime        time.Time // when MFA was checked, to the second; zero: without MFA
 	Chained        bool      // made with the credentials of another role session
 	Parent         string    // access key id that asked for it
+
+	// MinTokenSize makes Mint pad the token to at least so many bytes; 0: no padding. It is not read back.
+	MinTokenSize int
+	padding      int // bytes of the claim that pads
 
 	Provider      string              // federated: provider ARN
 	FederatedKeys map[string][]string // SAML and OIDC condition keys that later requests may test

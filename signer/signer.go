@@ -125,9 +125,11 @@ func (s *Signer) Mint(c *Claims) (*Credentials, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("mint: %w", err)
 	}
-	token, err := ring.signing.sign(c, s.cfg.Issuer)
-	if err == nil && s.cfg.SealTokens {
-		token, err = ring.sealing.seal(token)
+	c.padding = 0
+	token, err := s.token(ring, c)
+	if short := c.MinTokenSize - len(token); err == nil && short > 0 {
+		c.padding = short // base64 makes more of it: the token is at least as long as it must be
+		token, err = s.token(ring, c)
 	}
 	if err == nil && len(token) > MaxTokenSize {
 		err = ErrTokenTooLarge
@@ -138,6 +140,15 @@ func (s *Signer) Mint(c *Claims) (*Credentials, error) {
 	return &Credentials{
 		AccessKeyID: id, SecretAccessKey: ring.deriving.secretKey(id), SessionToken: secret.New(token), Expiration: c.ExpiresAt,
 	}, nil
+}
+
+// token makes the token of a session, sealed if the configuration says so.
+func (s *Signer) token(ring *keyRing, c *Claims) (string, error) {
+	token, err := ring.signing.sign(c, s.cfg.Issuer)
+	if err != nil || !s.cfg.SealTokens {
+		return token, err
+	}
+	return ring.sealing.seal(token)
 }
 
 // Verify checks that token is stint's own, unaltered and unexpired, and returns what it says, to be shared and not changed. The

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -33,6 +34,7 @@ const (
 //	acc ent uid snm sid       account; ARN and unique id of the entity; session name; source identity
 //	mfa chn par idp           when MFA was checked; 1 if chained; access key id of the parent; ARN of the identity provider
 //	tag trn fed pol pla       details: tags as key, value, key, value, …; transitive keys; federated condition keys; session policies
+//	pad                       zeros, for a token of the least size that was asked for
 //	z                         the details instead, if they are long: base64url of DEFLATE (RFC 1951) of their JSON object
 type wire struct {
 	issuer, audience string
@@ -75,6 +77,7 @@ func appendClaims(b []byte, c *Claims, issuer string) ([]byte, error) {
 	}
 	o.text("par", c.Parent)
 	o.text("idp", c.Provider)
+	o.text("pad", strings.Repeat("0", c.padding))
 	start := len(o.b)
 	o.details(c)
 	if long := o.b[start:]; len(long) > packThreshold {
@@ -222,7 +225,7 @@ func pack(members []byte) (string, error) {
 // validate checks what every session must say.
 func (c *Claims) validate() error {
 	switch c.Kind {
-	case RoleSession, UserSession, FederatedSession:
+	case RoleSession, UserSession, FederatedSession, RootSession:
 	default:
 		return fmt.Errorf("session kind %q is unknown", c.Kind)
 	}

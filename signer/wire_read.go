@@ -77,6 +77,8 @@ func (w *wire) set(name, value string) (err error) {
 		err = json.Unmarshal([]byte(value), &w.PolicyARNs)
 	case "z":
 		w.packed, err = unquote(value)
+	case "pad":
+		// says nothing
 	default:
 		err = errUnknownClaim
 	}

@@ -2,7 +2,6 @@ package sts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -29,6 +28,7 @@ type AssumeRoleInput struct {
 	TokenCode         secret.String      `aws:"TokenCode" len:"6,6" pattern:"digits"`
 	SourceIdentity    string             `aws:"SourceIdentity" len:"2,64" pattern:"name"`
 	ProvidedContexts  []ProvidedContext  `aws:"ProvidedContexts" len:"0,5"`
+	MinTokenSize      *int32             `aws:"MinimumSessionTokenSize" range:"0,4096"`
 }
 
 // ProvidedContext is a signed context assertion. stint has no context providers and refuses it.
@@ -43,6 +43,7 @@ type AssumeRoleOutput struct {
 	AssumedRoleUser  *AssumedRoleUser `aws:"AssumedRoleUser"`
 	PackedPolicySize *int32           `aws:"PackedPolicySize"` // percent; absent when neither policies nor tags were passed
 	SourceIdentity   string           `aws:"SourceIdentity"`
+	TokenSize        `aws:",inline"`
 }
 
 // AssumedRoleUser names a role session.
@@ -84,8 +85,8 @@ func (s *Service) AssumeRole(ctx context.Context, c *authn.Caller, in *AssumeRol
 	if err != nil {
 		return nil, err
 	}
-	claims := g.claims(c, role, in, duration)
-	creds, err := s.issue(ctx, claims)
+	claims := g.claims(c, role, in)
+	creds, err := s.issue(ctx, c, claims, duration)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +95,7 @@ func (s *Service) AssumeRole(ctx context.Context, c *authn.Caller, in *AssumeRol
 		AssumedRoleUser:  &AssumedRoleUser{AssumedRoleID: role.ID + ":" + in.RoleSessionName, ARN: claims.ARN},
 		PackedPolicySize: g.packed,
 		SourceIdentity:   g.sourceIdentity,
+		TokenSize:        sizeOf(creds),
 	}, nil
 }
 
@@ -117,12 +119,9 @@ func (in *AssumeRoleInput) check() error {
 // trusting returns the role when it lets the caller in: AssumeRole and each companion action that the request needs are
 // decided separately, with one request context (AWS IAM User Guide, "Pass session tags in AWS STS").
 func (s *Service) trusting(ctx context.Context, c *authn.Caller, roleARN arn.ARN, in *AssumeRoleInput, g *grant) (*authn.Entity, error) {
-	role, err := s.roles.RoleByARN(ctx, roleARN)
-	if errors.Is(err, authn.ErrUnknown) {
-		return nil, awserr.Wrap(awserr.AccessDenied, authz.Sentence(c.ARN, actionAssumeRole, in.RoleARN), err)
-	}
+	role, err := s.directory.RoleByARN(ctx, roleARN)
 	if err != nil {
-		return nil, fmt.Errorf("role %s: %w", roleARN, err)
+		return nil, denyUnknown(err, c, actionAssumeRole, in.RoleARN)
 	}
 	q := authz.Question{
 		Resource:        role.ARN,
@@ -165,7 +164,7 @@ func (in *AssumeRoleInput) keys(k *policy.Context, sourceIdentity string) {
 
 // roleDuration is how long the session lasts. The role's maximum is judged before the limit of role chaining, as AWS does.
 func (s *Service) roleDuration(c *authn.Caller, role *authn.Entity, requested *int32) (time.Duration, error) {
-	d := seconds(requested, min(defaultRoleDuration, role.MaxSessionDuration))
+	d := seconds(requested, min(defaultRoleDuration, role.MaxSessionDuration, s.maxChained))
 	if d > role.MaxSessionDuration {
 		return 0, awserr.New(awserr.ValidationError, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
@@ -201,16 +200,13 @@ func parseRoleARN(s string) (arn.ARN, error) {
 }
 
 // claims are the facts of the new session.
-func (g *grant) claims(c *authn.Caller, role *authn.Entity, in *AssumeRoleInput, d time.Duration) *signer.Claims {
-	now := c.Request.Time.UTC().Truncate(time.Second)
+func (g *grant) claims(c *authn.Caller, role *authn.Entity, in *AssumeRoleInput) *signer.Claims {
 	claims := &signer.Claims{
 		Kind:           signer.RoleSession,
 		Account:        role.Account,
 		ARN:            arn.AssumedRole(role.Account, role.Name, in.RoleSessionName),
 		EntityARN:      role.ARN,
 		EntityID:       role.ID,
-		IssuedAt:       now,
-		ExpiresAt:      now.Add(d),
 		SessionName:    in.RoleSessionName,
 		SourceIdentity: g.sourceIdentity,
 		Tags:           g.tags,
@@ -218,6 +214,7 @@ func (g *grant) claims(c *authn.Caller, role *authn.Entity, in *AssumeRoleInput,
 		Chained:        c.Kind == authn.RoleSession,
 		Parent:         c.AccessKeyID,
 		PolicyARNs:     policyARNs(in.PolicyARNs),
+		MinTokenSize:   tokenSize(in.MinTokenSize),
 	}
 	if in.Policy != nil {
 		claims.Policy = *in.Policy

@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) service() *sts.Service {
-	return sts.New(sts.Config{Roles: w, Minter: w, Sessions: w})
+	return sts.New(sts.Config{Directory: w, Minter: w, Sessions: w})
 }
 
 func (w *world) RoleByARN(_ context.Context, a arn.ARN) (*authn.Entity, error) {
@@ -48,6 +48,13 @@ func (w *world) RoleByARN(_ context.Context, a arn.ARN) (*authn.Entity, error) {
 		return r, nil
 	}
 	return nil, fmt.Errorf("role %s: %w", a, authn.ErrUnknown)
+}
+
+func (w *world) Entity(_ context.Context, account, id string) (*authn.Entity, error) {
+	if account == id && (account == accountA || account == accountB) {
+		return &authn.Entity{Type: authn.AccountEntity, Account: account, ID: account, ARN: arn.Root(account)}, nil
+	}
+	return nil, fmt.Errorf("entity %s: %w", id, authn.ErrUnknown)
 }
 
 func (w *world) ManagedPolicy(_ context.Context, account, policyARN string) (*policy.Document, error) {

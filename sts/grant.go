@@ -22,13 +22,7 @@ type grant struct {
 // inherit joins what the caller's session passes on with what the request asks for. A source identity can never change
 // once set, and an inherited transitive tag cannot be overridden (AWS IAM User Guide, "Chaining roles with session tags").
 func inherit(c *authn.Caller, in *AssumeRoleInput) (*grant, error) {
-	g := &grant{sourceIdentity: in.SourceIdentity}
-	if len(in.Tags) > 0 {
-		g.requested = make([]authn.Tag, len(in.Tags))
-		for i, t := range in.Tags {
-			g.requested[i] = authn.Tag(t)
-		}
-	}
+	g := &grant{sourceIdentity: in.SourceIdentity, requested: requestTags(in.Tags)}
 	if s := c.Session; s != nil && c.Kind == authn.RoleSession {
 		if s.SourceIdentity != "" {
 			if in.SourceIdentity != "" && in.SourceIdentity != s.SourceIdentity {
@@ -50,9 +44,7 @@ func inherit(c *authn.Caller, in *AssumeRoleInput) (*grant, error) {
 		g.tags = append(g.tags, t)
 		g.transitive = append(g.transitive, t.Key)
 	}
-	for _, t := range in.Tags {
-		g.tags = append(g.tags, signer.Tag(t))
-	}
+	g.tags = append(g.tags, sessionTags(in.Tags)...)
 	g.transitive = append(g.transitive, in.TransitiveTagKeys...)
 	return g, nil
 }
@@ -97,6 +89,30 @@ func checkTags(tags []Tag, transitive []string) error {
 		}
 	}
 	return nil
+}
+
+// requestTags are tags as condition keys see them.
+func requestTags(tags []Tag) []authn.Tag {
+	if len(tags) == 0 {
+		return nil
+	}
+	out := make([]authn.Tag, len(tags))
+	for i, t := range tags {
+		out[i] = authn.Tag(t)
+	}
+	return out
+}
+
+// sessionTags are tags as a session carries them.
+func sessionTags(tags []Tag) []signer.Tag {
+	if len(tags) == 0 {
+		return nil
+	}
+	out := make([]signer.Tag, len(tags))
+	for i, t := range tags {
+		out[i] = signer.Tag(t)
+	}
+	return out
 }
 
 func containsFold(keys []string, key string) bool {

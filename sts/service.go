@@ -17,10 +17,12 @@ import (
 	"github.com/stint-sts/stint/signer"
 )
 
-// Roles is what AssumeRole needs to know about the directory. Errors for what does not exist match authn.ErrUnknown.
-type Roles interface {
+// Directory is what the operations need to know about accounts. Errors for what does not exist match authn.ErrUnknown.
+type Directory interface {
 	// RoleByARN returns the role whose ARN is exactly a.
 	RoleByARN(ctx context.Context, a arn.ARN) (*authn.Entity, error)
+	// Entity returns the user or role with that unique id, or the account itself when id is the account id.
+	Entity(ctx context.Context, account, id string) (*authn.Entity, error)
 	// ManagedPolicy returns the default version of a managed policy of the account or of AWS.
 	ManagedPolicy(ctx context.Context, account, policyARN string) (*policy.Document, error)
 }
@@ -39,20 +41,23 @@ type Sessions interface {
 
 // Config is what a Service needs. Fields are required unless they say a default.
 type Config struct {
-	Roles    Roles
-	Minter   Minter
-	Sessions Sessions
+	Directory Directory
+	Minter    Minter
+	Sessions  Sessions
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
+	// ManagementAccount is the account whose principals may call AssumeRoot. Default: none.
+	ManagementAccount string
 }
 
 // Service is the STS operations. It is safe for concurrent use.
 type Service struct {
-	roles      Roles
+	directory  Directory
 	minter     Minter
 	sessions   Sessions
 	maxChained time.Duration
+	management string
 }
 
 // New makes a Service.
@@ -60,7 +65,10 @@ func New(cfg Config) *Service {
 	if cfg.MaxChained == 0 {
 		cfg.MaxChained = time.Hour
 	}
-	return &Service{roles: cfg.Roles, minter: cfg.Minter, sessions: cfg.Sessions, maxChained: cfg.MaxChained}
+	return &Service{
+		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions,
+		maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
+	}
 }
 
 // Credentials are temporary credentials as the operations return them.
@@ -82,14 +90,36 @@ type PolicyDescriptor struct {
 	ARN string `aws:"arn" len:"20,2048"`
 }
 
-// issue mints the credentials of a session and records it. The record exists before anybody holds the key: what cannot be
-// listed and revoked is not handed out.
-func (s *Service) issue(ctx context.Context, c *signer.Claims) (*Credentials, error) {
-	creds, err := s.minter.Mint(c)
+// TokenSize tells how long the session token is: the fields that replace PackedPolicySize.
+type TokenSize struct {
+	SessionTokenSize        *int32 `aws:"SessionTokenSize"`        // bytes
+	SessionTokenUtilization *int32 `aws:"SessionTokenUtilization"` // percent of the longest token there can be
+}
+
+func sizeOf(c *Credentials) TokenSize {
+	size := int32(len(c.SessionToken.Reveal()))
+	percent := (size*100 + signer.MaxTokenSize - 1) / signer.MaxTokenSize
+	return TokenSize{SessionTokenSize: &size, SessionTokenUtilization: &percent}
+}
+
+// tokenSize is the least size of the token that was asked for, in bytes.
+func tokenSize(requested *int32) int {
+	if requested == nil {
+		return 0
+	}
+	return int(*requested)
+}
+
+// issue mints the credentials of a session that lasts for d from now on, and records it. The record exists before anybody
+// holds the key: what cannot be listed and revoked is not handed out.
+func (s *Service) issue(ctx context.Context, c *authn.Caller, claims *signer.Claims, d time.Duration) (*Credentials, error) {
+	claims.IssuedAt = c.Request.Time.UTC().Truncate(time.Millisecond)
+	claims.ExpiresAt = claims.IssuedAt.Truncate(time.Second).Add(d)
+	creds, err := s.minter.Mint(claims)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sessions.Put(ctx, record(c)); err != nil {
+	if err := s.sessions.Put(ctx, record(claims)); err != nil {
 		return nil, unavailable(err)
 	}
 	return &Credentials{

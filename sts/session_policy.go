@@ -63,7 +63,7 @@ func (s *Service) managedPolicies(ctx context.Context, account string, managed [
 				return awserr.New(awserr.InvalidParameterValue, "The policy ARNs of a session must be unique.")
 			}
 		}
-		_, err = s.roles.ManagedPolicy(ctx, account, m.ARN)
+		_, err = s.directory.ManagedPolicy(ctx, account, m.ARN)
 		if errors.Is(err, authn.ErrUnknown) {
 			return awserr.Newf(awserr.ValidationError, "Policy %s does not exist or is not attachable.", m.ARN)
 		}

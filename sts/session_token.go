@@ -15,11 +15,13 @@ type GetSessionTokenInput struct {
 	DurationSeconds *int32        `aws:"DurationSeconds" range:"900,129600"`
 	SerialNumber    string        `aws:"SerialNumber" len:"9,256" pattern:"serial"`
 	TokenCode       secret.String `aws:"TokenCode" len:"6,6" pattern:"digits"`
+	MinTokenSize    *int32        `aws:"MinimumSessionTokenSize" range:"0,4096"`
 }
 
 // GetSessionTokenOutput is the result of GetSessionToken.
 type GetSessionTokenOutput struct {
 	Credentials *Credentials `aws:"Credentials"`
+	TokenSize   `aws:",inline"`
 }
 
 const (
@@ -40,21 +42,19 @@ func (s *Service) GetSessionToken(ctx context.Context, c *authn.Caller, in *GetS
 	if c.Kind == authn.Root {
 		d = min(d, maxRootDuration)
 	}
-	now := c.Request.Time.UTC().Truncate(time.Second)
-	creds, err := s.issue(ctx, &signer.Claims{
-		Kind:      signer.UserSession,
-		Account:   c.Account,
-		ARN:       c.ARN,
-		EntityARN: c.Entity.ARN,
-		EntityID:  c.Entity.ID,
-		IssuedAt:  now,
-		ExpiresAt: now.Add(d),
-		Parent:    c.AccessKeyID,
-	})
+	creds, err := s.issue(ctx, c, &signer.Claims{
+		Kind:         signer.UserSession,
+		Account:      c.Account,
+		ARN:          c.ARN,
+		EntityARN:    c.Entity.ARN,
+		EntityID:     c.Entity.ID,
+		Parent:       c.AccessKeyID,
+		MinTokenSize: tokenSize(in.MinTokenSize),
+	}, d)
 	if err != nil {
 		return nil, err
 	}
-	return &GetSessionTokenOutput{Credentials: creds}, nil
+	return &GetSessionTokenOutput{Credentials: creds, TokenSize: sizeOf(creds)}, nil
 }
 
 // refuseMFA answers a code for a device that is not the caller's. No user of this installation has a device yet, and a

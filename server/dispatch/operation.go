@@ -101,6 +101,8 @@ func (t *Table) All(yield func(*Operation) bool) {
 func stsOperations(s *sts.Service) []Operation {
 	return []Operation{
 		operation("sts", "AssumeRole", s.AssumeRole),
+		operation("sts", "AssumeRoot", s.AssumeRoot),
+		operation("sts", "GetFederationToken", s.GetFederationToken),
 		operation("sts", "GetSessionToken", s.GetSessionToken),
 		reading("sts", "GetAccessKeyInfo", s.GetAccessKeyInfo),
 		reading("sts", "GetCallerIdentity", s.GetCallerIdentity),
