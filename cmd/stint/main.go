@@ -37,6 +37,8 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "", "run the server", serve},
+		{"whoami", "", "tell whose credentials these are", whoami},
+		{"assume", "ROLE_ARN", "assume a role and print its credentials", assume},
 		{"account create", "", "make a further account; prints its root access key once", accountCreate},
 		{"account list", "", "list the accounts", accountList},
 		{"session list", "", "list the live sessions of an account", sessionList},
