@@ -62,8 +62,8 @@ type Role struct {
 	Boundary           string // policy ARN; empty: none
 	Tags               []Tag
 
-	// Trust is the trust policy as it was given. TrustIDs maps every user and role ARN that it names as principal to the
-	// unique id that the ARN had when the policy was saved: trust is bound to the id, and does not pass to a namesake that
+	// Trust is the trust policy as it was given, but that accounts are named by ARN. TrustIDs maps every user and role that it
+	// names as principal, by ARN or unique id, to the unique id that it had when the policy was saved: trust is bound to the id, and does not pass to a namesake that
 	// is created later (AWS IAM User Guide, "IAM JSON policy elements: Principal").
 	Trust    string
 	TrustIDs map[string]string

@@ -13,7 +13,8 @@ import (
 )
 
 // setTrust gives a role a trust policy, and binds the users and roles that it names to their unique ids of this moment. They
-// may belong to any account of this installation. The caller stores the role.
+// may belong to any account of this installation, and must exist, by whichever of ARN and unique id they are named: an id that
+// is left of a deleted one must go before the policy can be saved again. The caller stores the role.
 func (s *Service) setTrust(tx Tx, r *Role, document string) error {
 	d, err := parsePolicy(policy.Trust, document)
 	if err != nil {
@@ -24,7 +25,7 @@ func (s *Service) setTrust(tx Tx, r *Role, document string) error {
 	}
 	ids := make(map[string]string)
 	for _, named := range d.Principals() {
-		id, err := uniqueID(tx, named)
+		id, err := entityID(tx, named)
 		if errors.Is(err, ErrNotFound) {
 			return awserr.New(awserr.MalformedPolicyDocument, fmt.Sprintf("Invalid principal in policy: %q:%q", "AWS", named))
 		}
@@ -33,7 +34,7 @@ func (s *Service) setTrust(tx Tx, r *Role, document string) error {
 		}
 		ids[named] = id
 	}
-	r.Trust, r.TrustIDs = document, ids
+	r.Trust, r.TrustIDs = d.Stored(), ids
 	return nil
 }
 
@@ -59,6 +60,15 @@ func shownTrust(tx Tx, r *Role) (string, error) {
 		return "", fmt.Errorf("trust policy of %s: %w", r.ARN(), err)
 	}
 	return d.Rewrite(func(named string) string { return shown[named] }), nil
+}
+
+// entityID returns the unique id of a user or role by ARN or by the unique id itself, or ErrNotFound.
+func entityID(tx Tx, named string) (string, error) {
+	if strings.HasPrefix(named, "arn:") {
+		return uniqueID(tx, named)
+	}
+	_, err := currentARN(tx, named)
+	return named, err
 }
 
 // uniqueID returns the unique id of the user or role with that ARN, of any account, or ErrNotFound. Unlike names in requests,

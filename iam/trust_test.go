@@ -39,6 +39,8 @@ func TestTrust_PrincipalsMustExist(t *testing.T) {
 		{"an account that is not of the installation", "arn:aws:iam::999999999999:root", true},
 		{"a session, which is not bound", "arn:aws:sts::111122223333:assumed-role/absent/s", true},
 		{"everybody", "*", true},
+		{"the unique id of nobody", "AIDAABCDEFGHIJKLMNOPQ", false},
+		{"the unique id of no role", "AROAABCDEFGHIJKLMNOPQ", false},
 		{"a user without its path", "arn:aws:iam::111122223333:user/alice", false},
 		{"a user in another spelling", "arn:aws:iam::111122223333:user/eng/Alice", false},
 		{"a user who is not there", "arn:aws:iam::111122223333:user/absent", false},
@@ -89,6 +91,36 @@ func TestTrust_IsBoundToTheIDs(t *testing.T) {
 	_, err = f.CreateUser(ctx, f.root, &iam.CreateUserInput{UserName: "carol", Path: "/x/"})
 	f.ok(err)
 	shows("after another was made under the name", alice.Entity.ID)
+}
+
+func TestTrust_ByUniqueID(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ctx := t.Context()
+	alice := f.user("alice")
+	create := func(name string) error {
+		_, err := f.CreateRole(ctx, f.root, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trust(alice.Entity.ID)})
+		return err
+	}
+	f.ok(create("target"))
+	if got := f.getRole("target").AssumeRolePolicyDocument; got != trust(alice.ARN) {
+		t.Errorf("a living user shows as %s", got)
+	}
+	f.ok(f.DeleteUser(ctx, f.root, &iam.DeleteUserInput{UserName: "alice"}))
+	if got := f.getRole("target").AssumeRolePolicyDocument; got != trust(alice.Entity.ID) {
+		t.Errorf("a deleted user shows as %s", got)
+	}
+	f.refused(create("second"), awserr.MalformedPolicyDocument, `Invalid principal in policy: "AWS":"`+alice.Entity.ID+`"`)
+}
+
+func TestTrust_AccountsReadBackAsARNs(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.role("target")
+	f.ok(f.UpdateAssumeRolePolicy(t.Context(), f.root, &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust("444455556666")}))
+	if got := f.getRole("target").AssumeRolePolicyDocument; got != trust("arn:aws:iam::444455556666:root") {
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestTrust_ManyPrincipals(t *testing.T) {

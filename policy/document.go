@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/stint-sts/stint/arn"
 )
 
 // Document is a parsed, validated and compiled policy. It is immutable and safe for concurrent use.
@@ -14,15 +16,16 @@ type Document struct {
 	size       int
 	variables  bool // version 2012-10-17
 	statements []statement
-	services   []uint64 // serviceBit mask of statements[i], apart so that a scan touches little memory
-	keys       []string // for ContextKeys
-	arns       []arnRef // user and role ARNs among the principals
+	services   []uint64       // serviceBit mask of statements[i], apart so that a scan touches little memory
+	keys       []string       // for ContextKeys
+	entities   []principalRef // users and roles among the principals, by ARN or unique id
+	accounts   []principalRef // accounts among the principals, by bare id
 }
 
-// arnRef is a place in the text where a user or role ARN stands as a principal, quotes included.
-type arnRef struct {
+// principalRef is a place in the text where a principal stands, quotes included.
+type principalRef struct {
 	start, end int
-	arn        string
+	text       string
 }
 
 // statement is one compiled statement.
@@ -66,21 +69,21 @@ func significantChars(text string) int {
 	return count
 }
 
-// Principals returns the user and role ARNs that the document names as AWS principals, each once, in order of appearance.
-// They are what a directory must resolve before the document is stored.
+// Principals returns the users and roles that the document names as AWS principals, by ARN or bare unique id as written, each
+// once, in order of appearance. They are what a directory must resolve before the document is stored.
 func (d *Document) Principals() []string {
-	var arns []string
+	var names []string
 	seen := make(map[string]bool)
-	for _, ref := range d.arns {
-		if !seen[ref.arn] {
-			seen[ref.arn] = true
-			arns = append(arns, ref.arn)
+	for _, ref := range d.entities {
+		if !seen[ref.text] {
+			seen[ref.text] = true
+			names = append(names, ref.text)
 		}
 	}
-	return arns
+	return names
 }
 
-// Bind returns a copy in which the ARNs of Principals match by unique id only (Principal.ID), as IAM does from the moment a
+// Bind returns a copy in which the ARNs among Principals match by unique id only (Principal.ID), as IAM does from the moment a
 // trust policy is stored: a user or role that is deleted and made again under the same name has another id and is not
 // trusted. An ARN that ids does not map matches nobody. An unbound document matches by the text of the ARN.
 func (d *Document) Bind(ids map[string]string) *Document {
@@ -102,14 +105,20 @@ func (d *Document) Bind(ids map[string]string) *Document {
 	return &bound
 }
 
-// Rewrite returns the text with each ARN of Principals replaced by what f returns for it, all else untouched. It serves to
-// show the bare unique id of a deleted user or role, as IAM does.
-func (d *Document) Rewrite(f func(arn string) string) string {
+// Rewrite returns the text with each of Principals replaced by what f returns for it, all else untouched. It serves to show
+// the present ARN of a user or role, and the bare unique id of a deleted one, as IAM does.
+func (d *Document) Rewrite(f func(name string) string) string { return d.replace(d.entities, f) }
+
+// Stored returns the text as IAM keeps it: an account named by its bare id becomes the ARN of its root user, which means the
+// same (IAM User Guide, "AWS JSON policy elements: Principal"). All else is untouched.
+func (d *Document) Stored() string { return d.replace(d.accounts, arn.Root) }
+
+func (d *Document) replace(refs []principalRef, f func(string) string) string {
 	var b strings.Builder
 	done := 0
-	for _, ref := range d.arns {
-		replacement := f(ref.arn)
-		if replacement == ref.arn {
+	for _, ref := range refs {
+		replacement := f(ref.text)
+		if replacement == ref.text {
 			continue
 		}
 		quoted, err := json.Marshal(replacement)

@@ -52,6 +52,34 @@ func TestDocument_Principals(t *testing.T) {
 	}
 }
 
+func TestDocument_PrincipalsByID(t *testing.T) {
+	t.Parallel()
+	d := parse(t, policy.Trust, `{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":["AIDAGONE","`+alice+`","AROAGONE"]}}}`)
+	if diff := cmp.Diff([]string{"AIDAGONE", alice, "AROAGONE"}, d.Principals()); diff != "" {
+		t.Error(diff)
+	}
+	want := strings.Replace(d.Text(), "AROAGONE", roleR, 1)
+	if got := d.Rewrite(func(name string) string { return strings.Replace(name, "AROAGONE", roleR, 1) }); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestDocument_Stored(t *testing.T) {
+	t.Parallel()
+	const text = ` {"Statement":[{"Sid":"111111111111","Effect":"Allow","Action":"sts:AssumeRole",
+		"Principal":{"AWS":[ "111111111111" , "*","arn:aws:iam::111111111111:root","222222222222"]},"Condition":{"StringEquals":{"a":"111111111111"}}},
+		{"Effect":"Deny","Action":"sts:AssumeRole","Principal":{"AWS":"\u003333333333333"}}]}`
+	want := strings.NewReplacer(`[ "111111111111" `, `[ "arn:aws:iam::111111111111:root" `, `"222222222222"`, `"arn:aws:iam::222222222222:root"`,
+		`"\u003333333333333"`, `"arn:aws:iam::333333333333:root"`).Replace(text)
+	got := parse(t, policy.Trust, text).Stored()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if again := parse(t, policy.Trust, got).Stored(); again != got {
+		t.Errorf("not stable: %s", again)
+	}
+}
+
 func TestDocument_ContextKeys(t *testing.T) {
 	t.Parallel()
 	const body = `"Statement":[

@@ -40,15 +40,20 @@ func clip(s string) string {
 
 // errorAt fills in line and column of an offset.
 func errorAt(text string, offset int, path, message, reason string) *Error {
-	offset = min(offset, len(text))
-	before := text[:offset]
-	lineStart := strings.LastIndexByte(before, '\n') + 1
+	line, column := position(text, offset)
 	return &Error{
 		Message: clip(message),
 		Path:    clip(path),
-		Offset:  offset,
-		Line:    strings.Count(before, "\n") + 1,
-		Column:  utf8.RuneCountInString(before[lineStart:]) + 1,
+		Offset:  min(offset, len(text)),
+		Line:    line,
+		Column:  column,
 		Reason:  clip(reason),
 	}
+}
+
+// position returns line and column of a byte offset, both from 1; the column counts characters.
+func position(text string, offset int) (line, column int) {
+	before := text[:min(offset, len(text))]
+	lineStart := strings.LastIndexByte(before, '\n') + 1
+	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[lineStart:]) + 1
 }

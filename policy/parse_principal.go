@@ -48,8 +48,11 @@ func (p *parser) principalSet(set *principalSet, n *node, path string) *Error {
 				message := fmt.Sprintf("Invalid principal in policy: %q:%q", m.key, v.text)
 				return p.fail(v, path+"."+m.key, message, "%q is no principal of type %s", v.text, m.key)
 			}
-			if entry.form == userARN || entry.form == roleARN {
-				p.doc.arns = append(p.doc.arns, arnRef{v.start, v.end, v.text})
+			switch ref := (principalRef{v.start, v.end, v.text}); {
+			case entry.form == userARN || entry.form == roleARN || entry.form == userID || entry.form == roleID:
+				p.doc.entities = append(p.doc.entities, ref)
+			case entry.form == account && v.text == entry.value:
+				p.doc.accounts = append(p.doc.accounts, ref)
 			}
 			entry.text = v.text
 			set.entries = append(set.entries, entry)
