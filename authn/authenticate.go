@@ -45,18 +45,28 @@ type Tokens interface {
 	SecretKey(c *signer.Claims) (secret.String, error)
 }
 
+// Verifier checks what a request was signed with; *sigv4.Verifier is the one.
+type Verifier interface {
+	// CheckScope checks everything about the material but the signature.
+	CheckScope(r *sigv4.Request, m *sigv4.Material, service string) error
+	// Verify checks the signature under a secret access key.
+	Verify(r *sigv4.Request, m *sigv4.Material, secretKey secret.String) error
+	// VerifyUnknown takes the time of a Verify that fails.
+	VerifyUnknown(r *sigv4.Request, m *sigv4.Material)
+}
+
 // Config is what an Authenticator needs; all fields are required.
 type Config struct {
 	Directory Directory
 	Tokens    Tokens
-	Verifier  *sigv4.Verifier
+	Verifier  Verifier
 }
 
 // Authenticator tells who signed a request. It is safe for concurrent use.
 type Authenticator struct {
 	directory Directory
 	tokens    Tokens
-	verifier  *sigv4.Verifier
+	verifier  Verifier
 	inline    policyCache
 }
 
