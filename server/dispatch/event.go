@@ -92,15 +92,15 @@ func reason(err error) []audit.Attr {
 		}
 		return nil
 	}
-	d := denial.Decision
-	return []audit.Attr{audit.Object("denied",
+	attrs := []audit.Attr{
 		audit.String("action", denial.Question.Action),
 		audit.String("resource", denial.Question.Resource),
 		audit.String("reason", denial.Error()),
-		audit.Int("policy", int64(d.Reason.Document)),
-		audit.Int("statement", int64(d.Reason.Statement)),
-		audit.String("sid", d.Reason.Sid),
-	)}
+	}
+	if r := denial.Decision.Reason; r.Document >= 0 { // a statement decided, not the lack of one
+		attrs = append(attrs, audit.Int("policy", int64(r.Document)), audit.Int("statement", int64(r.Statement)), audit.String("sid", r.Sid))
+	}
+	return []audit.Attr{audit.Object("denied", attrs...)}
 }
 
 // attributes lists the members of a structure under CloudTrail's names. Secrets and blobs are left out.
@@ -110,7 +110,7 @@ func attributes(s *shape.Shape, v reflect.Value) []audit.Attr {
 	for i := range fields {
 		f := &fields[i]
 		value := f.Value(v)
-		if value.IsZero() {
+		if value.IsZero() && (f.Pointer || !f.Always) {
 			continue
 		}
 		if f.Pointer {
