@@ -44,6 +44,9 @@ func commands() []command {
 		{"session list", "", "list the live sessions of an account", sessionList},
 		{"session show", "ACCESS_KEY_ID", "show one live session", sessionShow},
 		{"token inspect", "", "explain a session token read from standard input", tokenInspect},
+		{"policy lint", "FILE…", "tell what is wrong with policies that are valid", policyLint},
+		{"policy test", "FILE…", "run test cases of policies", policyTest},
+		{"policy validate", "FILE…", "tell whether policies are valid, and why not", policyValidate},
 		{"version", "", "print the version", printVersion},
 	}
 }

@@ -18,7 +18,7 @@ const (
 // escalation is the rule of a way to more permissions: an Allow of one of the actions on resources of that reach, unless a
 // positive condition on one of the keys tames it, or the document denies it elsewhere.
 func escalation(id, sentence, safe string, on reach, tamedBy []string, actions ...string) rule {
-	return rule{Rule{id, Error, sentence, safe}, granting, allows(func(r *run, s *policy.Statement) {
+	return rule{Rule{id, Error, sentence, safe}, of(policy.Identity), allows(func(r *run, s *policy.Statement) {
 		if s.Action.Negated || s.Resource.Negated || restrictsAny(s, tamedBy...) || grantsAll(s) {
 			return // allow-not-action, allow-not-resource, allow-everything and escalation-iam-all tell of the others
 		}
@@ -41,9 +41,6 @@ func firstCovered(pattern string, actions []string) (string, bool) {
 
 // reaches reports whether a resource of the statement is as broad as asked.
 func reaches(s *policy.Statement, on reach) bool {
-	if len(s.Resource.Values) == 0 {
-		return true
-	}
 	return slices.ContainsFunc(s.Resource.Values, func(v policy.Value) bool {
 		return isBroad(v.Text) || on == onBroadOrSelf && namesCaller(v.Text)
 	})
