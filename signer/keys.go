@@ -31,7 +31,7 @@ const (
 	sealingAlgorithm    = "A256GCM"
 )
 
-// materialSize is that of every key: an HMAC or AES-256 key, an Ed25519 seed, a P-256 scalar.
+// materialSize is that of every key of sessions: an HMAC or AES-256 key, an Ed25519 seed, a P-256 scalar.
 const materialSize = 32
 
 func algorithmOf(p Purpose, tokenAlgorithm string) string {
@@ -40,6 +40,10 @@ func algorithmOf(p Purpose, tokenAlgorithm string) string {
 		return tokenAlgorithm
 	case SealingKey:
 		return sealingAlgorithm
+	case IdentityRS256Key:
+		return RS256
+	case IdentityES384Key:
+		return ES384
 	default:
 		return derivationAlgorithm
 	}
@@ -50,15 +54,9 @@ func newEntry(p Purpose, algorithm string, version int, now time.Time, random io
 	if _, err := io.ReadFull(random, id[:]); err != nil {
 		return entry{}, fmt.Errorf("new key id: %w", err)
 	}
-	material := make([]byte, materialSize)
-	for {
-		if _, err := io.ReadFull(random, material); err != nil {
-			return entry{}, fmt.Errorf("new key: %w", err)
-		}
-		// The order of P-256 is just below 2^256: once in 2^32 the bytes are no scalar, and other ones are.
-		if algorithm != ES256 || isScalar(material) {
-			break
-		}
+	material, err := newMaterial(algorithm, random)
+	if err != nil {
+		return entry{}, fmt.Errorf("new key: %w", err)
 	}
 	return entry{KeyInfo{
 		ID: strings.ToLower(base32.StdEncoding.EncodeToString(id[:])), Version: version,
@@ -66,9 +64,34 @@ func newEntry(p Purpose, algorithm string, version int, now time.Time, random io
 	}, material}, nil
 }
 
-func isScalar(material []byte) bool {
-	_, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), material)
-	return err == nil
+// newMaterial returns the private half of a new key, as the ring stores it.
+func newMaterial(algorithm string, random io.Reader) ([]byte, error) {
+	switch algorithm {
+	case RS256:
+		return newRSAMaterial(random)
+	case ES384:
+		return newScalar(elliptic.P384(), identityScalarSize, random)
+	case ES256:
+		return newScalar(elliptic.P256(), materialSize, random)
+	default:
+		material := make([]byte, materialSize)
+		_, err := io.ReadFull(random, material)
+		return material, err
+	}
+}
+
+// newScalar returns a private key of the curve. The curves' orders are just below a power of two: once in 2^32, or more rarely,
+// the bytes are no scalar, and other ones are.
+func newScalar(curve elliptic.Curve, size int, random io.Reader) ([]byte, error) {
+	material := make([]byte, size)
+	for {
+		if _, err := io.ReadFull(random, material); err != nil {
+			return nil, err
+		}
+		if _, err := ecdsa.ParseRawPrivateKey(curve, material); err == nil {
+			return material, nil
+		}
+	}
 }
 
 // keyRing is the ring in usable form. It is immutable: requests read it through an atomic pointer.
@@ -84,6 +107,8 @@ type keyRing struct {
 	tokenKeys      map[string]*tokenKey // by the first segment of the tokens they sign
 	derivationKeys map[int]*derivationKey
 	sealingKeys    map[string]*sealingKey // by the first segment of the tokens they seal
+
+	identity identityKeys
 }
 
 func newKeyRing(d *document, version int64, issuer string) (*keyRing, error) {
@@ -103,8 +128,10 @@ func newKeyRing(d *document, version int64, issuer string) (*keyRing, error) {
 		return nil, fmt.Errorf("key ring version %d lacks a signing key", version)
 	}
 	var err error
-	r.jwks, err = r.publicKeys()
-	return r, err
+	if r.jwks, err = r.publicKeys(); err != nil {
+		return nil, err
+	}
+	return r, r.identity.publish()
 }
 
 func (r *keyRing) add(e entry, issuer string) error {
@@ -136,6 +163,8 @@ func (r *keyRing) add(e entry, issuer string) error {
 		if e.State == Signing {
 			r.sealing = k
 		}
+	case IdentityRS256Key, IdentityES384Key:
+		return r.identity.add(e)
 	}
 	return nil
 }

@@ -32,10 +32,36 @@ const (
 	TokenKey      Purpose = "token"      // signs session tokens
 	DerivationKey Purpose = "derivation" // makes secret access keys of access key ids
 	SealingKey    Purpose = "sealing"    // encrypts session tokens where Config.SealTokens asks for it
+
+	IdentityRS256Key Purpose = "identity-rs256" // signs identity tokens for third parties by RS256
+	IdentityES384Key Purpose = "identity-es384" // by ES384
 )
 
-// Purposes returns every purpose that this package uses.
+// Purposes returns every purpose that the ring always has a key for: what sessions need.
 func Purposes() []Purpose { return []Purpose{TokenKey, DerivationKey, SealingKey} }
+
+// IdentityPurposes returns the purposes whose first keys EnsureIdentityKeys makes.
+func IdentityPurposes() []Purpose { return []Purpose{IdentityRS256Key, IdentityES384Key} }
+
+func allPurposes() []Purpose { return append(Purposes(), IdentityPurposes()...) }
+
+func (p Purpose) forIdentity() bool { return slices.Contains(IdentityPurposes(), p) }
+
+// lifetime is how long that which a key of the purpose made is good.
+func (p Purpose) lifetime() time.Duration {
+	if p.forIdentity() {
+		return MaxIdentityLifetime
+	}
+	return MaxLifetime
+}
+
+// cachedFor is how long others may go on with a copy of the published keys in which a new one is missing.
+func (p Purpose) cachedFor() time.Duration {
+	if p.forIdentity() {
+		return IdentityKeysMaxAge
+	}
+	return 0 // nodes alone use them, and reload within the delay
+}
 
 // State is where a key stands in its life, which goes through them in this order.
 type State string
@@ -156,14 +182,19 @@ func (d *document) rotate(p Purpose, delay time.Duration, now time.Time) (KeyInf
 	if next == nil {
 		return KeyInfo{}, fmt.Errorf("%s keys: %w", p, ErrNotPrepared)
 	}
-	if from := next.PreparedAt.Add(delay); now.Before(from) {
+	if from := next.signsFrom(delay); now.Before(from) {
 		return KeyInfo{}, fmt.Errorf("%w: %s key %s may sign from %s", ErrNotPublished, p, next.ID, from.Format(time.RFC3339))
 	}
 	if k := d.find(p, Signing); k != nil {
-		k.State, k.RetiredAt, k.ValidUntil = Retired, now, now.Add(reloadLag+MaxLifetime)
+		k.State, k.RetiredAt, k.ValidUntil = Retired, now, now.Add(reloadLag+p.lifetime())
 	}
 	next.State, next.SigningAt = Signing, now
 	return next.KeyInfo, nil
+}
+
+// signsFrom is when a key may sign at the earliest that every node knows after delay.
+func (k *entry) signsFrom(delay time.Duration) time.Time {
+	return k.PreparedAt.Add(delay + k.Purpose.cachedFor())
 }
 
 // retire removes every retired key that no living token needs, and returns them.
@@ -215,9 +246,9 @@ func (d *document) prune() {
 // and prepares a successor for each key that has signed for the time every (0: forever). It reports whether d changed.
 func (d *document) maintain(tokenAlgorithm string, delay, every time.Duration, now time.Time, random io.Reader) (bool, error) {
 	changed := len(d.retire(now)) > 0
-	for _, p := range Purposes() {
+	for _, p := range allPurposes() {
 		if next := d.find(p, Prepared); next != nil {
-			if now.Before(next.PreparedAt.Add(delay)) {
+			if now.Before(next.signsFrom(delay)) {
 				continue
 			}
 			if _, err := d.rotate(p, delay, now); err != nil {
