@@ -27,6 +27,10 @@ var (
 var (
 	ExpiredTokenException = define("ExpiredTokenException", 400, codes.Unauthenticated, Sender) // an expired assertion, not the caller's own credentials
 	PackedPolicyTooLarge  = define("PackedPolicyTooLarge", 400, codes.InvalidArgument, Sender)
+
+	JWTPayloadSizeExceededException                = define("JWTPayloadSizeExceededException", 400, codes.InvalidArgument, Sender)
+	OutboundWebIdentityFederationDisabledException = define("OutboundWebIdentityFederationDisabledException", 403, codes.FailedPrecondition, Sender)
+	SessionDurationEscalationException             = define("SessionDurationEscalationException", 403, codes.FailedPrecondition, Sender)
 )
 
 // Errors that the IAM model adds (IAM API model 2010-05-08).
@@ -34,6 +38,8 @@ var (
 	ConcurrentModification  = define("ConcurrentModification", 409, codes.Aborted, Sender)
 	DeleteConflict          = define("DeleteConflict", 409, codes.FailedPrecondition, Sender)
 	EntityAlreadyExists     = define("EntityAlreadyExists", 409, codes.AlreadyExists, Sender)
+	FeatureDisabled         = define("FeatureDisabled", 404, codes.FailedPrecondition, Sender)
+	FeatureEnabled          = define("FeatureEnabled", 409, codes.AlreadyExists, Sender)
 	InvalidInput            = define("InvalidInput", 400, codes.InvalidArgument, Sender)
 	LimitExceeded           = define("LimitExceeded", 409, codes.ResourceExhausted, Sender)
 	MalformedPolicyDocument = define("MalformedPolicyDocument", 400, codes.InvalidArgument, Sender)

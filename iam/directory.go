@@ -54,6 +54,7 @@ type Directory struct {
 	roles    *cache[arn.ARN, string] // unique ids
 	policies *cache[string, *policy.Document]
 	groups   *cache[string, []*policy.Document]
+	issuers  *cache[string, *OutboundIssuer] // by account and by issuer id
 
 	uses          lastUses
 	flushInterval time.Duration
@@ -109,6 +110,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		roles:         newCache[arn.ARN, string](c, cfg.Store, cfg.CacheSize, keyLoads),
 		policies:      newCache[string, *policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
 		groups:        newCache[string, []*policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
+		issuers:       newCache[string, *OutboundIssuer](c, cfg.Store, cfg.CacheSize, keyLoads),
 		flushInterval: cfg.FlushInterval,
 	}, nil
 }

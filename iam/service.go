@@ -20,8 +20,9 @@ type Config struct {
 	Directory *Directory
 	Master    *seal.Key // seals long-lived secret access keys
 	Managed   ManagedCatalog
-	Quotas    Quotas // default DefaultQuotas()
-	KeyPrefix string // of long-lived access key ids; default "AKIA"
+	Outbound  Outbound // outbound federation
+	Quotas    Quotas   // default DefaultQuotas()
+	KeyPrefix string   // of long-lived access key ids; default "AKIA"
 	Now       func() time.Time
 	Rand      io.Reader
 }
@@ -30,13 +31,14 @@ type Config struct {
 // had through lookups that ask for the action. Inputs have been validated against their shape by the dispatcher.
 // Safe for concurrent use.
 type Service struct {
-	dir     *Directory
-	master  *seal.Key
-	managed ManagedCatalog
-	quotas  Quotas
-	prefix  string
-	now     func() time.Time
-	rand    io.Reader
+	dir      *Directory
+	master   *seal.Key
+	managed  ManagedCatalog
+	outbound Outbound
+	quotas   Quotas
+	prefix   string
+	now      func() time.Time
+	rand     io.Reader
 }
 
 // NewService makes a Service.
@@ -48,7 +50,7 @@ func NewService(cfg Config) *Service {
 		cfg.KeyPrefix = "AKIA"
 	}
 	return &Service{
-		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, quotas: cfg.Quotas,
+		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, outbound: cfg.Outbound, quotas: cfg.Quotas,
 		prefix: cfg.KeyPrefix, now: cfg.Now, rand: cfg.Rand,
 	}
 }

@@ -29,6 +29,7 @@ const (
 	KindMFADevice       Kind = "mfa-device"       // Name serial number, Target user id or ""
 	KindOIDCProvider    Kind = "oidc-provider"    // Name URL without scheme
 	KindSAMLProvider    Kind = "saml-provider"    // Name provider name
+	KindOutboundIssuer  Kind = "outbound-issuer"  // Parent account id, Name "issuer", ID the issuer's UUID
 	KindKeyRing         Kind = "key-ring"         // Account "", Name "ring": the signer's sealed key ring
 )
 

@@ -26,6 +26,7 @@ type Config struct {
 	ListenHTTP string
 	ListenGRPC string
 	ListenOps  string
+	PublicURL  string // without a slash at the end; empty: made from ListenHTTP
 
 	LogLevel  slog.Level
 	LogFormat string // "text" or "json"
@@ -96,6 +97,7 @@ func settings() []setting {
 		text("listen.http", true, "127.0.0.1:8470", "address of the AWS Query API and the portal", func(c *Config) *string { return &c.ListenHTTP }),
 		text("listen.grpc", true, "127.0.0.1:8471", "address of the gRPC API", func(c *Config) *string { return &c.ListenGRPC }),
 		text("listen.ops", true, "127.0.0.1:8472", "address of /healthz, /readyz and /metrics", func(c *Config) *string { return &c.ListenOps }),
+		{key: "public-url", flag: true, usage: "URL by which others reach listen.http: the base of issuers (default: from listen.http)", set: setPublicURL},
 		{key: "log.level", flag: true, standard: "info", usage: "debug, info, warn or error",
 			set: func(c *Config, v string) error { return c.LogLevel.UnmarshalText([]byte(v)) }},
 		choice("log.format", true, "text", []string{"text", "json"}, "text or json", func(c *Config) *string { return &c.LogFormat }),
@@ -330,7 +332,7 @@ func (c *Config) check() (faults []fault) {
 				"set tls.cert and tls.key, listen on 127.0.0.1, or say --insecure-http", l.address)})
 		}
 	}
-	return faults
+	return append(faults, c.checkPublicURL()...)
 }
 
 // isLoopback reports whether nobody but this machine reaches the address. A name counts only when it is localhost: what

@@ -45,6 +45,7 @@ type Server struct {
 	store     *store.Store
 	directory *iam.Directory
 	signer    *signer.Signer
+	issuers   *issuers
 	sessions  session.Store
 	audit     *audit.Recorder
 	iam       *iam.Service
@@ -108,8 +109,10 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 		return fmt.Errorf("directory: %w", err)
 	}
 	s.jobs = append(s.jobs, s.directory.Run)
+	s.issuers = &issuers{directory: s.directory}
+	s.issuers.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
 	s.iam = iam.NewService(iam.Config{
-		Directory: s.directory, Master: s.master, Managed: policies, Quotas: s.cfg.Quotas,
+		Directory: s.directory, Master: s.master, Managed: policies, Outbound: s.issuers, Quotas: s.cfg.Quotas,
 		KeyPrefix: s.cfg.LongLivedPrefix, Now: time.Now, Rand: rand.Reader,
 	})
 	return nil
@@ -131,6 +134,7 @@ func (s *Server) openSigner(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("key ring: %w", err)
 	}
+	s.issuers.Signer = s.signer
 	s.jobs = append(s.jobs, every(ringCheck, "key ring", s.log, s.signer.Maintain))
 	return nil
 }
@@ -190,7 +194,7 @@ func (s *Server) openAudit(context.Context) error {
 }
 
 func (s *Server) openServices(context.Context) error {
-	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, MaxChained: s.cfg.MaxChained,
+	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, MaxChained: s.cfg.MaxChained,
 		ManagementAccount: s.cfg.ManagementAccount})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
@@ -204,6 +208,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		return err
 	}
 	defer listeners.close()
+	s.issuers.reachedBy(s.cfg.publicURL(listeners.http.Addr().String()))
 
 	verifier, err := sigv4.New(sigv4.Config{Services: []string{"sts", "iam"}})
 	if err != nil {
@@ -277,11 +282,10 @@ func (s *Server) publicHandler(d *dispatch.Dispatcher, m *metrics) http.Handler 
 		table: s.table, dispatcher: d, proxies: s.cfg.TrustedProxies, timeout: s.cfg.RequestTimeout,
 		inFlight: make(chan struct{}, s.cfg.MaxInFlight), metrics: m, log: s.log, now: time.Now,
 	}
+	documents := s.documentHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/.well-known/jwks.json" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			w.Header().Set("Content-Type", "application/jwk-set+json")
-			w.Header().Set("Cache-Control", "public, max-age=300")
-			_, _ = w.Write(s.signer.JWKS())
+		if isDocument(r.URL.Path) {
+			documents.ServeHTTP(w, r)
 			return
 		}
 		query.ServeHTTP(w, r)

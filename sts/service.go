@@ -41,9 +41,10 @@ type Sessions interface {
 
 // Config is what a Service needs. Fields are required unless they say a default.
 type Config struct {
-	Directory Directory
-	Minter    Minter
-	Sessions  Sessions
+	Directory  Directory
+	Minter     Minter
+	Sessions   Sessions
+	Identities Identities
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
@@ -56,6 +57,7 @@ type Service struct {
 	directory  Directory
 	minter     Minter
 	sessions   Sessions
+	identities Identities
 	maxChained time.Duration
 	management string
 }
@@ -66,7 +68,7 @@ func New(cfg Config) *Service {
 		cfg.MaxChained = time.Hour
 	}
 	return &Service{
-		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions,
+		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities,
 		maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }

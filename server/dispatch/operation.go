@@ -106,5 +106,6 @@ func stsOperations(s *sts.Service) []Operation {
 		operation("sts", "GetSessionToken", s.GetSessionToken),
 		reading("sts", "GetAccessKeyInfo", s.GetAccessKeyInfo),
 		reading("sts", "GetCallerIdentity", s.GetCallerIdentity),
+		operation("sts", "GetWebIdentityToken", s.GetWebIdentityToken),
 	}
 }
