@@ -146,3 +146,17 @@ A flag wins over the environment, the environment over the file, the file over t
 An address that others can reach needs TLS, or ` + "`--insecure-http`" + `. The certificate is read again when its files change.
 
 `
+
+// The example configuration is one that stint reads.
+func TestExampleConfiguration(t *testing.T) {
+	t.Parallel()
+	c, err := server.Load(server.Sources{
+		File: filepath.Join("..", "deploy", "stint.example.yaml"), Env: func(string) (string, bool) { return "", false },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DataDir != "/var/lib/stint" || c.Quotas.RolesPerAccount != 5000 || c.AuditMaxFiles != 100 {
+		t.Errorf("it reads %+v", c)
+	}
+}
