@@ -294,6 +294,7 @@ func (p *policyCache) compile(text string) (*policy.Document, error) {
 	if p.docs == nil || len(p.docs) >= maxCachedPolicies {
 		p.docs = make(map[string]*policy.Document) // start over: cheaper than order, and bounded
 	}
+	d = d.Named("the session's own policy")
 	p.docs[text] = d
 	return d, nil
 }

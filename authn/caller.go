@@ -34,6 +34,17 @@ type Request struct {
 	UserAgent       string
 	Referer         string
 	SecureTransport bool // the call came over TLS
+
+	// Decisions are the questions of policy that the call has raised so far, for operators. authz adds them.
+	Decisions []Decision
+}
+
+// Decision is one question of policy with all that it was decided on. It quotes policies and request context, so no caller
+// sees it.
+type Decision struct {
+	Request  policy.Request
+	Policies policy.Policies
+	Outcome  policy.Decision
 }
 
 // Caller is the authenticated principal of one request with its session facts. It is immutable.

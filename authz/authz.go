@@ -6,7 +6,6 @@ package authz
 
 import (
 	"strings"
-	"sync"
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
@@ -63,15 +62,24 @@ func (d *Denial) Error() string {
 	return "denied " + d.Question.Action + " on " + d.Question.Resource + strings.TrimSuffix(d.Decision.Suffix(d.Question.Action), ".")
 }
 
-// Decide evaluates the question.
+// Decide evaluates the question, and notes it in the caller's Request.
 func Decide(c *authn.Caller, q *Question) policy.Decision {
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	s := new(scratch) // not from a pool: the note keeps it
 	s.request(c, q)
-	return policy.Evaluate(&s.req, &s.set)
+	d := policy.Evaluate(&s.req, &s.set)
+	if len(c.Request.Decisions) < maxDecisions {
+		c.Request.Decisions = append(c.Request.Decisions, authn.Decision{Request: s.req, Policies: s.set, Outcome: d})
+	}
+	return d
 }
 
-// scratch is the working memory of one decision, reused.
+// maxDecisions bounds what is noted of one call; no operation asks nearly as much.
+const maxDecisions = 16
+
+// usualKeys is how many condition keys a call without tags has.
+const usualKeys = 18
+
+// scratch is what one decision is made on.
 type scratch struct {
 	principal policy.Principal
 	req       policy.Request
@@ -79,11 +87,9 @@ type scratch struct {
 	context   policy.Context
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
 func (s *scratch) request(c *authn.Caller, q *Question) {
 	s.principal = principal(c)
-	s.context.Reset(nil)
+	s.context.Grow(usualKeys)
 	callerKeys(&s.context, c)
 	requestKeys(&s.context, c, q)
 	s.req = policy.Request{

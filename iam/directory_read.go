@@ -128,7 +128,7 @@ func (d *Directory) readRole(r *reading, id string) (result[*authn.Entity], erro
 	if err != nil {
 		return none, broken("trust policy", err)
 	}
-	e.Trust = trust.Bind(role.TrustIDs)
+	e.Trust = trust.Bind(role.TrustIDs).Named("trust policy of " + e.ARN)
 	return result[*authn.Entity]{value: e, bytes: bytes + len(role.Trust)}, nil
 }
 
@@ -162,7 +162,7 @@ func (d *Directory) readPolicies(r *reading, account, id string) (documents []*p
 		if err != nil {
 			return nil, 0, broken("inline policy "+p.Name, err)
 		}
-		documents = append(documents, document)
+		documents = append(documents, document.Named("inline policy "+p.Name+" of "+id))
 		bytes += len(p.Document)
 	}
 	for _, a := range attached {
@@ -208,7 +208,7 @@ func (d *Directory) readPolicy(r *reading, policyARN string, a arn.ARN) (result[
 	if err != nil {
 		return none, broken("document", err)
 	}
-	return result[*policy.Document]{value: document, bytes: len(text)}, nil
+	return result[*policy.Document]{value: document.Named(policyARN), bytes: len(text)}, nil
 }
 
 func (d *Directory) policyText(r *reading, policyARN string, a arn.ARN) (string, error) {

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // Context is a request context: condition keys with their values. Keys ignore case. A key is single-valued or multivalued by
 // declaration, not by how many values it happens to hold, and a key that is absent differs from one that is empty.
 //
@@ -33,6 +35,12 @@ func NewContext(base *Context) *Context { return &Context{base: base} }
 func (c *Context) Reset(base *Context) {
 	clear(c.entries)
 	c.base, c.hashes, c.entries = base, c.hashes[:0], c.entries[:0]
+}
+
+// Grow makes room for n more keys.
+func (c *Context) Grow(n int) {
+	c.hashes = slices.Grow(c.hashes, n)
+	c.entries = slices.Grow(c.entries, n)
 }
 
 // Set gives key one value and makes it single-valued.

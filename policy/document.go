@@ -12,6 +12,7 @@ import (
 // Document is a parsed, validated and compiled policy. It is immutable and safe for concurrent use.
 type Document struct {
 	kind       Kind
+	name       string
 	text       string
 	size       int
 	variables  bool // version 2012-10-17
@@ -82,6 +83,16 @@ func (d *Document) Principals() []string {
 	}
 	return names
 }
+
+// Named returns the document under a name for operators: an ARN, or where it is embedded. Evaluation does not see it.
+func (d *Document) Named(name string) *Document {
+	named := *d
+	named.name = name
+	return &named
+}
+
+// Name returns what Named gave the document; "" for none.
+func (d *Document) Name() string { return d.name }
 
 // Bind returns a copy in which the ARNs among Principals match by unique id only (Principal.ID), as IAM does from the moment a
 // trust policy is stored: a user or role that is deleted and made again under the same name has another id and is not

@@ -11,9 +11,11 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/session"
 )
 
@@ -75,6 +77,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /sessions", s.adminListSessions)
 	mux.HandleFunc("GET /sessions/{id}", s.adminGetSession)
 	mux.HandleFunc("POST /tokens/inspect", s.adminInspectToken)
+	mux.HandleFunc("GET /calls/{id}", s.adminExplain)
 	return mux
 }
 
@@ -145,6 +148,22 @@ func (s *Server) adminInspectToken(w http.ResponseWriter, r *http.Request) {
 	s.adminAnswer(w, AdminToken{Text: inspection.String()}, nil)
 }
 
+// adminExplain tells why a call went as it did: in full when the call is remembered, otherwise what the audit log has of it.
+func (s *Server) adminExplain(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if e := s.history.Explain(id); e != nil {
+		s.adminAnswer(w, e, nil)
+		return
+	}
+	line, err := audit.Find(s.auditDir(), id)
+	if err != nil {
+		s.adminAnswer(w, nil, err)
+		return
+	}
+	e, err := dispatch.Recorded(line)
+	s.adminAnswer(w, e, err)
+}
+
 func adminSession(r *session.Record) AdminSession {
 	return AdminSession{
 		AccessKeyID: r.AccessKeyID, Account: r.Account, Kind: r.Kind, ARN: r.ARN, EntityARN: r.EntityARN, EntityID: r.EntityID,
@@ -162,7 +181,7 @@ func (s *Server) adminAnswer(w http.ResponseWriter, v any, err error) {
 		switch {
 		case ok:
 			status, text = e.Kind.HTTPStatus, e.Message
-		case errors.Is(err, session.ErrNotFound):
+		case errors.Is(err, session.ErrNotFound), errors.Is(err, audit.ErrNoEvent):
 			status = http.StatusNotFound
 		case errors.Is(err, session.ErrInvalid):
 			status = http.StatusBadRequest

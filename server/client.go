@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+
+	"github.com/stint-sts/stint/server/dispatch"
 )
 
 // Admin is a client of the admin API.
@@ -96,6 +98,12 @@ func (a *Admin) GetSession(ctx context.Context, accessKeyID string) (out AdminSe
 // InspectToken explains a session token.
 func (a *Admin) InspectToken(ctx context.Context, token string) (out AdminToken, err error) {
 	err = a.call(ctx, http.MethodPost, "/tokens/inspect", map[string]string{"token": token}, &out)
+	return out, err
+}
+
+// Explain tells why a past call went as it did.
+func (a *Admin) Explain(ctx context.Context, requestID string) (out dispatch.Explanation, err error) {
+	err = a.call(ctx, http.MethodGet, "/calls/"+url.PathEscape(requestID), nil, &out)
 	return out, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stint-sts/stint/authn"
@@ -27,13 +28,21 @@ import (
 // that when percent-encoded.
 const maxBody = 512 << 10
 
+// smallBody is what a body may have before it counts as large. Almost every call fits: policies have at
+// most 10,240 characters.
+const smallBody = 32 << 10
+
+// largeShare tells how many of the calls in flight may have a large body: one in so many.
+const largeShare = 16
+
 // queryHandler serves the AWS Query API of STS and IAM on "/".
 type queryHandler struct {
 	table      *dispatch.Table
 	dispatcher *dispatch.Dispatcher
 	proxies    []netip.Prefix
 	timeout    time.Duration
-	inFlight   chan struct{}
+	inFlight   chan struct{} // calls that run
+	large      atomic.Int32  // calls with a large body, from its arrival to their answer
 	metrics    *metrics
 	log        *slog.Logger
 	now        func() time.Time
@@ -55,12 +64,14 @@ type exchange struct {
 	api       api    // zero: not known (yet)
 	name      string // operation as the request says it, once it is known to exist
 	body      *bytes.Buffer
+	large     bool // it counts as one with a large body
 }
 
 func (h *queryHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{start: h.now(), requestID: newRequestID(), format: awsquery.FormatOf(r.Header.Get("Accept"))}
 	x.body = buffers.Get().(*bytes.Buffer)
 	defer recycle(x.body)
+	defer h.leave(&x)
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout)
 	defer cancel()
 
@@ -92,17 +103,18 @@ func (h *queryHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve finds the operation that the request names and runs it.
 func (h *queryHandler) serve(ctx context.Context, r *http.Request, x *exchange) (dispatch.Outcome, *dispatch.Operation) {
+	if r.URL.Path != "/" && r.URL.Path != "" {
+		return failed(awserr.New(awserr.InvalidAction, "There is nothing at this path.")), nil
+	}
+	if err := h.readBody(r, x); err != nil {
+		return failed(err), nil
+	}
+	// Only what has arrived takes a place: clients that send slowly, or never, must not keep the others out.
 	select {
 	case h.inFlight <- struct{}{}:
 		defer func() { <-h.inFlight }()
 	default:
-		return failed(awserr.New(awserr.ServiceUnavailable, "The request has failed due to a temporary failure of the server.")), nil
-	}
-	if r.URL.Path != "/" && r.URL.Path != "" {
-		return failed(awserr.New(awserr.InvalidAction, "There is nothing at this path.")), nil
-	}
-	if err := readBody(r, x.body); err != nil {
-		return failed(err), nil
+		return failed(busy()), nil
 	}
 	form, err := awsquery.ParseForm(r.Method, r.Header.Get("Content-Type"), r.URL.RawQuery, x.body.Bytes())
 	if err != nil {
@@ -121,7 +133,7 @@ func (h *queryHandler) serve(ctx context.Context, r *http.Request, x *exchange) 
 		},
 		Request: authn.Request{
 			ID: x.requestID, Service: o.Service, Operation: o.Name, Time: x.start,
-			SourceIP: address, UserAgent: r.UserAgent(), Referer: r.Referer(), SecureTransport: secure,
+			SourceIP: address, UserAgent: strings.Clone(r.UserAgent()), Referer: strings.Clone(r.Referer()), SecureTransport: secure,
 		},
 		Decode: func(s *shape.Shape, into any) error { return awsquery.Decode(form, s, into) },
 	}
@@ -159,12 +171,22 @@ func clip(s string) string {
 
 func failed(err error) dispatch.Outcome { return dispatch.Outcome{Err: awserr.From(err)} }
 
-// readBody reads the body within its bound.
-func readBody(r *http.Request, into *bytes.Buffer) error {
+// readBody reads the body within its bound. Only a few calls at a time may have more than a small one, so that many large
+// bodies that arrive slowly hold a bounded amount of memory.
+func (h *queryHandler) readBody(r *http.Request, x *exchange) error {
 	if r.ContentLength > maxBody {
 		return tooLarge()
 	}
-	n, err := into.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	n, err := x.body.ReadFrom(io.LimitReader(r.Body, smallBody+1))
+	if err == nil && n > smallBody {
+		x.large = true
+		if int(h.large.Add(1)) > max(1, cap(h.inFlight)/largeShare) {
+			return busy()
+		}
+		var rest int64
+		rest, err = x.body.ReadFrom(io.LimitReader(r.Body, maxBody-n+1))
+		n += rest
+	}
 	if n > maxBody {
 		return tooLarge()
 	}
@@ -172,6 +194,17 @@ func readBody(r *http.Request, into *bytes.Buffer) error {
 		return awserr.Wrap(awserr.MalformedInput, "The body of the request could not be read.", err)
 	}
 	return nil
+}
+
+// leave ends what readBody began.
+func (h *queryHandler) leave(x *exchange) {
+	if x.large {
+		h.large.Add(-1)
+	}
+}
+
+func busy() error {
+	return awserr.New(awserr.ServiceUnavailable, "The request has failed due to a temporary failure of the server.")
 }
 
 func tooLarge() error {
@@ -190,8 +223,8 @@ func (h *queryHandler) peer(r *http.Request) (address string, secure bool) {
 	if err != nil || !trusted(h.proxies, peer) {
 		return host, secure
 	}
-	if proto := r.Header.Values("X-Forwarded-Proto"); len(proto) == 1 {
-		secure = proto[0] == "https"
+	if proto := r.Header.Values("X-Forwarded-Proto"); len(proto) > 0 {
+		secure = len(proto) == 1 && proto[0] == "https"
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
@@ -199,7 +232,7 @@ func (h *queryHandler) peer(r *http.Request) (address string, secure bool) {
 		if err != nil {
 			break
 		}
-		peer = hop.Unmap()
+		peer = hop.Unmap().WithZone("") // a zone is free text, and means nothing here
 		if !trusted(h.proxies, peer) {
 			break
 		}

@@ -51,6 +51,7 @@ type Server struct {
 	iam       *iam.Service
 	sts       *sts.Service
 	table     *dispatch.Table
+	history   *dispatch.History
 
 	jobs    []func(context.Context) error // background work that Run owns
 	closers []func() error                // in the order of opening; Close runs them backwards
@@ -58,7 +59,7 @@ type Server struct {
 
 // Open opens the data directory (making it on the first run) and everything in it. On an error nothing stays open.
 func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{cfg: cfg, version: version, log: log}
+	s := &Server{cfg: cfg, version: version, log: log, history: dispatch.NewHistory(remembered)}
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -73,6 +74,9 @@ func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_
 	}
 	return s, nil
 }
+
+// remembered is how many calls "stint explain" can tell about in full: some 4 MiB.
+const remembered = 2048
 
 // Close releases everything, last opened first.
 func (s *Server) Close() error {
@@ -166,12 +170,8 @@ func (s *Server) openSessions(ctx context.Context) error {
 }
 
 func (s *Server) openAudit(context.Context) error {
-	dir := s.cfg.AuditDir
-	if dir == "" {
-		dir = s.data.file(auditDir)
-	}
 	file, err := audit.OpenFile(audit.FileConfig{
-		Dir: dir, MaxBytes: s.cfg.AuditMaxBytes, MaxFiles: s.cfg.AuditMaxFiles, Sync: s.cfg.AuditSync, Now: time.Now,
+		Dir: s.auditDir(), MaxBytes: s.cfg.AuditMaxBytes, MaxFiles: s.cfg.AuditMaxFiles, Sync: s.cfg.AuditSync, Now: time.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
@@ -191,6 +191,13 @@ func (s *Server) openAudit(context.Context) error {
 	s.closers = append(s.closers, s.audit.Close)
 	s.jobs = append(s.jobs, s.audit.Run)
 	return nil
+}
+
+func (s *Server) auditDir() string {
+	if s.cfg.AuditDir != "" {
+		return s.cfg.AuditDir
+	}
+	return s.data.file(auditDir)
 }
 
 func (s *Server) openServices(context.Context) error {
@@ -219,6 +226,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier}),
 		Recorder:      s.audit,
 		Log:           s.log,
+		History:       s.history,
 		Used:          s.used,
 		MaxPerAccount: s.cfg.MaxPerAccount,
 	})

@@ -204,3 +204,19 @@ func tokenInspect(ctx context.Context, p program, args []string) error {
 		return err
 	})
 }
+
+func explain(ctx context.Context, p program, args []string) error {
+	f := newFlags(p, "explain")
+	print := f.output()
+	cfg, err := f.load(args, 1)
+	if err != nil {
+		return err
+	}
+	return withAdmin(ctx, cfg, func(a *server.Admin) error {
+		e, err := a.Explain(ctx, f.Arg(0))
+		if err != nil {
+			return err
+		}
+		return print(e, func(w io.Writer) { _ = e.WriteText(w) }) // print flushes w, and tells its error
+	})
+}

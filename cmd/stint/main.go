@@ -43,6 +43,7 @@ func commands() []command {
 		{"account list", "", "list the accounts", accountList},
 		{"session list", "", "list the live sessions of an account", sessionList},
 		{"session show", "ACCESS_KEY_ID", "show one live session", sessionShow},
+		{"explain", "REQUEST_ID", "tell why a past call went as it did", explain},
 		{"token inspect", "", "explain a session token read from standard input", tokenInspect},
 		{"policy lint", "FILE…", "tell what is wrong with policies that are valid", policyLint},
 		{"policy test", "FILE…", "run test cases of policies", policyTest},

@@ -33,6 +33,8 @@ type Config struct {
 	Recorder      Recorder
 	Log           *slog.Logger
 
+	// History remembers the calls. Default: none are remembered.
+	History *History
 	// Used is told of each authenticated caller, for "last used" dates. It must not block.
 	Used func(*authn.Caller)
 	// MaxPerAccount bounds the calls of one account that run at the same time; more get Throttling. Default 256.
@@ -45,6 +47,7 @@ type Dispatcher struct {
 	recorder      Recorder
 	log           *slog.Logger
 	used          func(*authn.Caller)
+	history       *History
 	admission     admission
 }
 
@@ -58,6 +61,7 @@ func New(cfg Config) *Dispatcher {
 		recorder:      cfg.Recorder,
 		log:           cfg.Log,
 		used:          cfg.Used,
+		history:       cfg.History,
 		admission:     admission{limit: cfg.MaxPerAccount, running: make(map[string]int)},
 	}
 }
@@ -94,6 +98,9 @@ func (d *Dispatcher) Do(ctx context.Context, call *Call) Outcome {
 		cause := fmt.Errorf("audit: %w", errors.Join(err, nilSafe(out.Err)))
 		out.Output = nil
 		out.Err = awserr.Wrap(awserr.ServiceUnavailable, "The request has failed due to a temporary failure of the server.", cause)
+	}
+	if d.history != nil {
+		d.history.add(call, &out)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stint-sts/stint/audit"
@@ -39,6 +40,12 @@ func event(call *Call, in any, out *Outcome) *audit.Event {
 	if out.Err != nil {
 		e.ErrorCode, e.ErrorMessage = out.Err.Kind.Code, out.Err.Message
 		e.Additional = reason(out.Err)
+		if denied(out) && len(r.Decisions) > 0 {
+			// Written down, because the history forgets: what was decided cannot be told from policies that change.
+			e.Additional = append(e.Additional, audit.Strings("explanation", explanationLines(r.Decisions)))
+		}
+	} else if n := len(r.Decisions); n > 0 {
+		e.Additional = []audit.Attr{audit.String("allowedBy", deciding(&r.Decisions[n-1]))}
 	}
 	return e
 }
@@ -139,4 +146,15 @@ func attributes(s *shape.Shape, v reflect.Value) []audit.Attr {
 		}
 	}
 	return attrs
+}
+
+// explanationLines is the explanation of a denial as lines of text; the audit bounds them.
+func explanationLines(decisions []authn.Decision) []string {
+	e := Explanation{}
+	for i := range decisions {
+		e.Decisions = append(e.Decisions, explainDecision(&decisions[i]))
+	}
+	var b strings.Builder
+	e.writeDecisions(&b)
+	return strings.Split(strings.TrimSpace(b.String()), "\n")
 }
