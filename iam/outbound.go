@@ -60,14 +60,10 @@ func (s *Service) EnableOutboundWebIdentityFederation(
 		return nil, err
 	}
 	return change(ctx, s, func(tx Tx) (*EnableOutboundWebIdentityFederationOutput, error) {
-		account, err := s.account(tx, a)
-		if err != nil {
-			return nil, err
-		}
-		issuer, err := outboundIssuer(tx, account.ID)
+		issuer, err := outboundIssuer(tx, c.Account)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			issuer = &OutboundIssuer{Account: account.ID, ID: id, CreateDate: s.today()}
+			issuer = &OutboundIssuer{Account: c.Account, ID: id, CreateDate: s.today()}
 		case err != nil:
 			return nil, err
 		case issuer.Enabled:
