@@ -83,13 +83,19 @@ func (d *Document) Statements() []Statement {
 	return statements
 }
 
-func viewStatement(n *node, path string) Statement {
-	var e elements
+// elements returns the members of a statement by name.
+func (n *node) elements() *elements {
+	e := new(elements)
 	for i := range n.members {
 		if place := e.place(n.members[i].key); place != nil {
 			*place = &n.members[i].value
 		}
 	}
+	return e
+}
+
+func viewStatement(n *node, path string) Statement {
+	e := n.elements()
 	s := Statement{Place: Place{path, n.start}, Deny: e.effect.text == "Deny"}
 	if e.sid != nil {
 		s.Sid = e.sid.text
@@ -159,4 +165,40 @@ func viewConditions(n *node, path string) []Condition {
 		}
 	}
 	return conditions
+}
+
+// GuessKind tells from the elements of a document what it is for: without principals it is an identity policy, with them a
+// resource policy, or a trust policy when it names no resource. What cannot be read is an identity policy, for Parse to refuse.
+func GuessKind(text string) Kind {
+	root, err := readJSON(text)
+	if err != nil {
+		return Identity
+	}
+	kind := Identity
+	for i := range root.members {
+		if root.members[i].key != "Statement" {
+			continue
+		}
+		statements := root.members[i].value.items
+		if root.members[i].value.kind == objectNode {
+			statements = []node{root.members[i].value}
+		}
+		for j := range statements {
+			kind = max(kind, statements[j].guessKind())
+		}
+	}
+	return kind
+}
+
+// guessKind is GuessKind of a statement; Identity, Trust and Resource rise in that order.
+func (n *node) guessKind() Kind {
+	e := n.elements()
+	switch {
+	case e.principal == nil && e.notPrincipal == nil:
+		return Identity
+	case e.resource == nil && e.notResource == nil:
+		return Trust
+	default:
+		return Resource
+	}
 }

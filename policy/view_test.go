@@ -91,3 +91,20 @@ func TestStatements_OfVectors(t *testing.T) {
 		}
 	}
 }
+
+func TestGuessKind(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]policy.Kind{
+		`{"Statement":{"Action":"*","Resource":"*"}}`:                         policy.Identity,
+		`{"Statement":[{"Principal":"*"}]}`:                                   policy.Trust,
+		`{"Statement":{"NotPrincipal":"*","Effect":7}}`:                       policy.Trust,
+		`{"Statement":[{"Principal":"*"},{"Principal":"*","NotResource":1}]}`: policy.Resource,
+		`{"Statement":7}`: policy.Identity,
+		`[]`:              policy.Identity,
+		`{`:               policy.Identity,
+	} {
+		if got := policy.GuessKind(text); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}

@@ -15,11 +15,11 @@ const module = "github.com/stint-sts/stint/"
 var layers = [][]string{
 	{"arn", "awserr", "secret", "seal"},                        // leaves
 	{"policy", "sigv4", "signer", "session", "audit", "shape"}, // engines
-	{"policy/lint"}, // reads what an engine parsed
-	{"authn"},       // identity
-	{"authz"},       // what an identity may do
-	{"iam"},         // operations on the directory
-	{"sts"},         // operations on credentials
+	{"policy/lint", "policy/casefile"},                         // readers of an engine's documents
+	{"authn"},                                                  // identity
+	{"authz"},                                                  // what an identity may do
+	{"iam"},                                                    // operations on the directory
+	{"sts"},                                                    // operations on credentials
 	{"iam/store", "iam/managed", "session/redis", "session/embedded"}, // adapters
 	{"server/dispatch"},                        // pipeline
 	{"server/awsquery", "server/grpcapi"},      // translators

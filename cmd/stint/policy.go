@@ -45,35 +45,6 @@ func policyKind(name string) (policy.Kind, error) {
 	return 0, fmt.Errorf("kind %q: it is one of %s", name, strings.Join(names, ", "))
 }
 
-// guessKind tells from its elements what a document is for. What cannot be read is left to Parse to refuse.
-func guessKind(text string) policy.Kind {
-	var d struct{ Statement json.RawMessage }
-	if json.Unmarshal([]byte(text), &d) != nil {
-		return policy.Identity
-	}
-	var list []map[string]json.RawMessage
-	if json.Unmarshal(d.Statement, &list) != nil {
-		list = make([]map[string]json.RawMessage, 1)
-		if json.Unmarshal(d.Statement, &list[0]) != nil {
-			return policy.Identity
-		}
-	}
-	has := make(map[string]bool)
-	for _, statement := range list {
-		for element := range statement {
-			has[strings.TrimPrefix(element, "Not")] = true
-		}
-	}
-	switch {
-	case !has["Principal"]:
-		return policy.Identity
-	case has["Resource"]:
-		return policy.Resource
-	default:
-		return policy.Trust
-	}
-}
-
 // checkPolicy parses text and compares its size with the quota of its kind.
 func checkPolicy(kind policy.Kind, text string) error {
 	d, err := policy.Parse(kind, text)
@@ -130,26 +101,33 @@ func (f *policyFlags) kindOf(text string) policy.Kind {
 	if kind, err := policyKind(*f.kind); err == nil {
 		return kind
 	}
-	return guessKind(text)
+	return policy.GuessKind(text)
 }
 
 // maxPolicyFile bounds what is read of a file.
 const maxPolicyFile = 64 << 20
 
 // read returns the content of a file, or of standard input for "-".
-func (p program) read(path string) (text string, err error) {
-	in := p.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = file.Close() }()
-		in = file
+func (p program) read(path string) (string, error) {
+	if path == "-" {
+		return readPolicy(p.stdin, "standard input")
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxPolicyFile+1))
+	return readPolicyFile(path)
+}
+
+func readPolicyFile(path string) (text string, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	return readPolicy(file, path)
+}
+
+func readPolicy(r io.Reader, name string) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxPolicyFile+1))
 	if err == nil && len(data) > maxPolicyFile {
-		err = fmt.Errorf("%s: larger than %d MiB", path, maxPolicyFile>>20)
+		err = fmt.Errorf("%s: larger than %d MiB", name, maxPolicyFile>>20)
 	}
 	return string(data), err
 }

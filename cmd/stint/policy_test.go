@@ -171,7 +171,8 @@ func TestPolicyTest_Unreadable(t *testing.T) {
 		{"not YAML", "a.yaml", "a: b\nc: [", "a.yaml:2"},
 		{"a key twice", "a.yaml", "id: a\nid: b\n", `a.yaml:2: key "id" occurs twice`},
 		{"a policy file that is not there", "a.yaml", "- request: {action: a:b, resource: '*', principal: arn:aws:iam::111122223333:root}\n  policies: {identity: [{file: nowhere.json}]}\n  expect: Allow\n", "a.yaml:1: identity policy 1: open "},
-		{"aliases that multiply", "a.yaml", "a: &a [" + strings.Repeat("x", 1000) + "]\nb: &b [" + strings.Repeat("*a,", 1000) + "]\nc: &c [" + strings.Repeat("*b,", 1000) + "]\n", "too large with its aliases"},
+		{"aliases that multiply", "a.yaml", "a: &a [" + strings.Repeat("x", 1000) + "]\nb: &b [" + strings.Repeat("*a,", 1000) + "]\nc: &c [" + strings.Repeat("*b,", 1000) + "]\n", "too large or too deep with its aliases"},
+		{"an alias within itself", "a.yaml", "&a [*a]\n", "a.yaml:1: too large or too deep with its aliases"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

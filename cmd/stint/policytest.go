@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/stint-sts/stint/policy"
+	"github.com/stint-sts/stint/policy/casefile"
 )
 
 // mismatch is a case that is decided otherwise than expected.
@@ -31,16 +33,16 @@ func policyTest(_ context.Context, p program, args []string) error {
 	var unreadable error
 	total, open := 0, 0
 	for _, file := range files {
-		cases, err := p.readCases(file)
+		cases, err := p.cases(file)
 		unreadable = errors.Join(unreadable, err)
 		for _, c := range cases {
-			if c.expect == "" {
+			if c.Expect == "" {
 				open++
 				continue
 			}
 			total++
-			if got := policy.Evaluate(c.request, c.policies).Effect.String(); got != c.expect {
-				mismatches = append(mismatches, c.mismatch(got))
+			if got := policy.Evaluate(c.Request, c.Policies).Effect.String(); got != c.Expect {
+				mismatches = append(mismatches, newMismatch(&c, got))
 			}
 		}
 	}
@@ -70,10 +72,21 @@ func policyTest(_ context.Context, p program, args []string) error {
 	return nil
 }
 
-func (c *policyCase) mismatch(got string) mismatch {
+// cases reads a file of cases; policies that they name by file are looked for beside it.
+func (p program) cases(file string) ([]casefile.Case, error) {
+	text, err := p.read(file)
+	if err != nil {
+		return nil, err
+	}
+	return casefile.Read(file, text, func(name string) (string, error) {
+		return readPolicyFile(filepath.Join(filepath.Dir(file), name))
+	})
+}
+
+func newMismatch(c *casefile.Case, got string) mismatch {
 	var trace strings.Builder
-	writeTrace(&trace, policy.Explain(c.request, c.policies))
-	return mismatch{c.place, c.id, c.expect, got, c.why, strings.Split(strings.TrimSuffix(trace.String(), "\n"), "\n")}
+	writeTrace(&trace, policy.Explain(c.Request, c.Policies))
+	return mismatch{c.Place, c.ID, c.Expect, got, c.Why, strings.Split(strings.TrimSuffix(trace.String(), "\n"), "\n")}
 }
 
 func (r *mismatch) write(w io.Writer) {

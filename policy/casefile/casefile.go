@@ -1,4 +1,6 @@
-package main
+// Package casefile reads test cases of policies: a request, the policies that bear on it, and the answer that is expected. The
+// format is that of policy/testdata/vectors/README.md in JSON Lines, and the same in YAML for people; docs/policies.md tells it.
+package casefile
 
 import (
 	"bytes"
@@ -15,13 +17,13 @@ import (
 	"github.com/stint-sts/stint/policy"
 )
 
-// policyCase is one question to the policy engine with the answer that is expected. docs/policies.md describes the format.
-type policyCase struct {
-	place    string // FILE:LINE
-	id, why  string
-	expect   string // Allow, ImplicitDeny or ExplicitDeny; empty: the answer is open
-	request  *policy.Request
-	policies *policy.Policies
+// Case is one question to the policy engine with the answer that is expected.
+type Case struct {
+	Place    string // FILE:LINE
+	ID, Why  string // for people
+	Expect   string // Allow, ImplicitDeny or ExplicitDeny; empty: the answer is open
+	Request  *policy.Request
+	Policies *policy.Policies
 }
 
 // caseText is a case as it is written.
@@ -47,29 +49,30 @@ type principalText struct {
 	Account                         *string
 }
 
-// readCases reads the cases of a file: YAML by its name, else JSON Lines. All faults are returned, each with its place.
-func (p program) readCases(file string) ([]policyCase, error) {
-	text, err := p.read(file)
-	if err != nil {
-		return nil, err
-	}
-	raws, err := splitCases(file, text)
+// Open reads the text of a policy that a case names by file, relative to the file of the cases.
+type Open func(name string) (string, error)
+
+// Read reads the cases of a file: YAML by the file's name, else JSON Lines. It returns those that can be read, and the faults
+// of all others joined, each beginning with FILE:LINE. A file without a case is a fault.
+func Read(file, text string, open Open) ([]Case, error) {
+	raws, err := split(file, text)
 	if err != nil {
 		return nil, err
 	}
 	if len(raws) == 0 {
 		return nil, fmt.Errorf("%s:1: there is no case", file)
 	}
-	r := caseReader{program: p, dir: filepath.Dir(file), parsed: make(map[parsedKey]*policy.Document)}
-	var cases []policyCase
+	r := caseReader{open, make(map[parsedKey]*policy.Document)}
+	var cases []Case
 	var faults []error
 	for _, raw := range raws {
+		place := fmt.Sprintf("%s:%d", file, raw.line)
 		c, err := r.read(raw.json)
-		c.place = fmt.Sprintf("%s:%d", file, raw.line)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", c.place, err))
+			faults = append(faults, fmt.Errorf("%s: %w", place, err))
 			continue
 		}
+		c.Place = place
 		cases = append(cases, c)
 	}
 	return cases, errors.Join(faults...)
@@ -81,7 +84,7 @@ type rawCase struct {
 	json []byte
 }
 
-func splitCases(file, text string) ([]rawCase, error) {
+func split(file, text string) ([]rawCase, error) {
 	if ext := filepath.Ext(file); ext == ".yaml" || ext == ".yml" {
 		return splitYAML(file, text)
 	}
@@ -114,11 +117,11 @@ func splitYAML(file, text string) ([]rawCase, error) {
 			list = list[0].Content
 		}
 		for _, n := range list {
-			converted, err := c.convert(n)
-			if err != nil {
+			c.out.Reset()
+			if err := c.convert(n); err != nil {
 				return nil, fmt.Errorf("%s:%w", file, err)
 			}
-			raws = append(raws, rawCase{n.Line, converted})
+			raws = append(raws, rawCase{n.Line, bytes.Clone(c.out.Bytes())})
 		}
 	}
 }
@@ -133,77 +136,91 @@ func yamlFault(err error) string {
 	return "1: " + text
 }
 
-// maxYAML bounds a file in bytes after aliases are followed, so that a few lines of them cannot fill memory.
-const maxYAML = 64 << 20
+// Bounds of a file after aliases are followed, so that a few lines of them cannot fill memory, nor one within itself the stack.
+const (
+	maxYAML      = 8 << 20 // bytes
+	maxYAMLDepth = 64      // a policy in a case nests ten levels
+)
 
 // yamlConverter turns YAML into JSON. Every scalar but null becomes a string, spelled as in the file: policies compare by
 // text, and Version: 2012-10-17 is no date, 012345678901 no octal number.
-type yamlConverter struct{ budget int }
+type yamlConverter struct {
+	out           bytes.Buffer
+	budget, depth int
+}
 
-func (c *yamlConverter) convert(n *yaml.Node) ([]byte, error) {
-	if c.budget -= 1 + len(n.Value); c.budget < 0 {
-		return nil, fmt.Errorf("%d: too large with its aliases", n.Line)
+func (c *yamlConverter) convert(n *yaml.Node) error {
+	c.depth++
+	defer func() { c.depth-- }()
+	if c.budget -= 1 + len(n.Value); c.budget < 0 || c.depth > maxYAMLDepth {
+		return fmt.Errorf("%d: too large or too deep with its aliases", n.Line)
 	}
-	switch n.Kind {
-	case yaml.AliasNode:
+	switch {
+	case n.Kind == yaml.AliasNode:
 		return c.convert(n.Alias)
-	case yaml.SequenceNode:
-		items := make([]json.RawMessage, len(n.Content))
-		for i := range n.Content {
-			item, err := c.convert(n.Content[i])
-			if err != nil {
-				return nil, err
-			}
-			items[i] = item
-		}
-		return json.Marshal(items)
-	case yaml.MappingNode:
+	case n.Kind == yaml.SequenceNode:
+		return c.list(n)
+	case n.Kind == yaml.MappingNode:
 		return c.object(n)
+	case n.ShortTag() == "!!null":
+		c.out.WriteString("null")
+		return nil
 	default:
-		if n.ShortTag() == "!!null" {
-			return []byte("null"), nil
-		}
-		return json.Marshal(n.Value)
+		return c.text(n.Value)
 	}
 }
 
+func (c *yamlConverter) text(s string) error {
+	quoted, err := json.Marshal(s)
+	c.out.Write(quoted)
+	return err
+}
+
+func (c *yamlConverter) list(n *yaml.Node) error {
+	c.out.WriteByte('[')
+	for i, item := range n.Content {
+		if i > 0 {
+			c.out.WriteByte(',')
+		}
+		if err := c.convert(item); err != nil {
+			return err
+		}
+	}
+	c.out.WriteByte(']')
+	return nil
+}
+
 // object keeps the order of keys, so that places in a policy are found again.
-func (c *yamlConverter) object(n *yaml.Node) ([]byte, error) {
-	var b bytes.Buffer
+func (c *yamlConverter) object(n *yaml.Node) error {
 	seen := make(map[string]bool)
-	b.WriteByte('{')
+	c.out.WriteByte('{')
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		switch {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge":
-			return nil, fmt.Errorf("%d: a key must be plain text", key.Line)
+			return fmt.Errorf("%d: a key must be plain text", key.Line)
 		case seen[key.Value]:
-			return nil, fmt.Errorf("%d: key %q occurs twice", key.Line, key.Value)
+			return fmt.Errorf("%d: key %q occurs twice", key.Line, key.Value)
 		}
 		seen[key.Value] = true
-		name, err := json.Marshal(key.Value)
-		if err != nil {
-			return nil, err
-		}
-		value, err := c.convert(n.Content[i+1])
-		if err != nil {
-			return nil, err
-		}
 		if i > 0 {
-			b.WriteByte(',')
+			c.out.WriteByte(',')
 		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
+		if err := c.text(key.Value); err != nil {
+			return err
+		}
+		c.out.WriteByte(':')
+		if err := c.convert(n.Content[i+1]); err != nil {
+			return err
+		}
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	c.out.WriteByte('}')
+	return nil
 }
 
 // caseReader makes the engine's types of a case.
 type caseReader struct {
-	program
-	dir    string                         // of the file, for policies in files of their own
+	open   Open
 	parsed map[parsedKey]*policy.Document // cases of a file mostly speak of the same documents
 }
 
@@ -212,27 +229,27 @@ type parsedKey struct {
 	text string
 }
 
-func (r *caseReader) read(raw []byte) (policyCase, error) {
+func (r *caseReader) read(raw []byte) (Case, error) {
 	var t caseText
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&t); err != nil {
-		return policyCase{}, fmt.Errorf("case: %w", err)
+		return Case{}, fmt.Errorf("case: %w", err)
 	}
-	c := policyCase{id: t.ID, why: t.Why}
+	c := Case{ID: t.ID, Why: t.Why}
 	if t.Expect != nil {
-		c.expect = *t.Expect
-		switch c.expect {
+		c.Expect = *t.Expect
+		switch c.Expect {
 		case policy.Allow.String(), policy.ImplicitDeny.String(), policy.ExplicitDeny.String():
 		default:
-			return c, fmt.Errorf("expect %q: it is Allow, ImplicitDeny or ExplicitDeny", c.expect)
+			return c, fmt.Errorf("expect %q: it is Allow, ImplicitDeny or ExplicitDeny", c.Expect)
 		}
 	}
 	var err error
-	if c.request, err = t.request(); err != nil {
+	if c.Request, err = t.request(); err != nil {
 		return c, err
 	}
-	c.policies, err = r.policies(&t)
+	c.Policies, err = r.policies(&t)
 	return c, err
 }
 
@@ -396,12 +413,12 @@ func (r *caseReader) document(kind policy.Kind, raw json.RawMessage) (*policy.Do
 	case json.Unmarshal(raw, &text) == nil: // the text of a JSON string
 	case json.Unmarshal(raw, &elsewhere) == nil && elsewhere.File != "":
 		var err error
-		if text, err = r.program.read(filepath.Join(r.dir, elsewhere.File)); err != nil {
+		if text, err = r.open(elsewhere.File); err != nil {
 			return nil, err
 		}
 	}
 	if kind == 0 {
-		if kind = guessKind(text); kind == policy.Identity {
+		if kind = policy.GuessKind(text); kind == policy.Identity {
 			kind = policy.Resource // and be refused for want of a Principal
 		}
 	}

@@ -371,7 +371,7 @@ func mixed(t *testing.T, texts []string) []string {
 	t.Helper()
 	const together = 8
 	var out []string
-	for group := range slices.Chunk(texts[:len(texts)/4], together) {
+	for group := range slices.Chunk(texts[:len(texts)/12], together) {
 		var statements []any
 		for _, text := range group {
 			var d struct{ Statement any }
