@@ -9,7 +9,7 @@ if [ -n "${QUICK:-}" ]; then
 	load=(--requests 4000 --rounds 3 --memory 10000 --directory "${ROLES:-10000}")
 	benchtime=20ms
 else
-	load=(--requests 10000 --rounds 5 --memory 100000 --directory "${ROLES:-100000}")
+	load=(--requests 20000 --rounds 5 --memory 100000 --directory "${ROLES:-100000}")
 	benchtime=200ms
 fi
 packages=(./policy ./sigv4 ./signer ./shape ./server/awsquery ./session/... ./audit)

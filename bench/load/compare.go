@@ -51,7 +51,7 @@ func (b *bench) compare(ctx context.Context) (err error) {
 		}
 		loads, servers = append(loads, p.floor, p.stint), append(servers, p.floor.server)
 	}
-	medians, err := b.interleave(ctx, loads)
+	medians, err := b.interleave(ctx, b.requests, loads)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (b *bench) scale(ctx context.Context) error {
 			newLoad("AssumeRole, session in Redis, "+processors, s, who.longLived, assumeRole(always(who.roleARN))),
 			newLoad("GetCallerIdentity, user key, "+processors, s, who.longLived, getCallerIdentity))
 	}
-	medians, err := b.interleave(ctx, loads)
+	medians, err := b.interleave(ctx, b.aside(), loads)
 	if err != nil {
 		return err
 	}

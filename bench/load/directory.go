@@ -32,7 +32,7 @@ func (b *bench) growDirectory(ctx context.Context) (err error) {
 			newLoad(fmt.Sprintf("%d roles, always the same", roles), s, who.longLived, assumeRole(always(who.roleARN))),
 			newLoad(fmt.Sprintf("%d roles, another each time", roles), s, who.longLived, assumeRole(scattered(roles))))
 	}
-	medians, err := b.interleave(ctx, loads)
+	medians, err := b.interleave(ctx, b.aside(), loads)
 	if err != nil {
 		return err
 	}

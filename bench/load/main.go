@@ -33,7 +33,8 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE too: a reader of the tables that leaves must not leave the servers behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "load:", err)
@@ -93,6 +94,9 @@ type bench struct {
 	dir     string
 	servers []*server // running
 }
+
+// aside is how many requests of each load a round of a side study sends.
+func (b *bench) aside() int { return max(b.workers, b.requests/4) }
 
 func (b *bench) stopAll() error {
 	var errs []error

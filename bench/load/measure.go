@@ -128,10 +128,10 @@ func (l *load) once(ctx context.Context) (int, error) {
 	return len(answer), err
 }
 
-// interleave runs loads in turn, after a warm-up, and returns the median of each.
-func (b *bench) interleave(ctx context.Context, loads []*load) (map[*load]sample, error) {
+// interleave runs loads in turn, after a warm-up, and returns the median of each; requests are those of a load in a round.
+func (b *bench) interleave(ctx context.Context, requests int, loads []*load) (map[*load]sample, error) {
 	for _, l := range loads {
-		if _, err := l.run(ctx, max(b.workers, b.requests/5), b.workers); err != nil {
+		if _, err := l.run(ctx, max(b.workers, requests/5), b.workers); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +139,7 @@ func (b *bench) interleave(ctx context.Context, loads []*load) (map[*load]sample
 	for round := range b.rounds {
 		progress("round %d of %d", round+1, b.rounds)
 		for _, l := range loads {
-			s, err := l.run(ctx, b.requests, b.workers)
+			s, err := l.run(ctx, requests, b.workers)
 			if err != nil {
 				return nil, err
 			}
