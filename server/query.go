@@ -28,8 +28,7 @@ import (
 // that when percent-encoded.
 const maxBody = 512 << 10
 
-// smallBody is what a body may have before it counts as large. Almost every call fits: policies have at
-// most 10,240 characters.
+// smallBody is what a body may have before it counts as large. Almost every call fits: policies have at most 10,240 characters.
 const smallBody = 32 << 10
 
 // largeShare tells how many of the calls in flight may have a large body: one in so many.

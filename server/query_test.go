@@ -265,8 +265,8 @@ func TestQuery_JWKS(t *testing.T) {
 			}
 		}
 	}
-	if got := n.send(request{path: "/.well-known/jwks.json", body: "x=y"}); got.element("Code") != "InvalidAction" {
-		t.Errorf("POST: %s", got.body)
+	if got := n.send(request{path: "/.well-known/jwks.json", body: "x=y"}); got.StatusCode < 400 {
+		t.Errorf("POST: %d %s", got.StatusCode, got.body)
 	}
 }
 

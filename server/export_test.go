@@ -1,0 +1,40 @@
+package server
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/stint-sts/stint/audit"
+	"github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/server/dispatch"
+	"github.com/stint-sts/stint/sts"
+)
+
+// NewQueryHandler makes the handler of the Query API over services that do nothing.
+func NewQueryHandler(d *dispatch.Dispatcher, proxies []netip.Prefix, inFlight int, now func() time.Time) http.Handler {
+	return &queryHandler{
+		table: dispatch.NewTable(&sts.Service{}, &iam.Service{}), dispatcher: d, proxies: proxies, timeout: 10 * time.Second,
+		inFlight: make(chan struct{}, inFlight), metrics: newMetrics("test", func() audit.Stats { return audit.Stats{} }),
+		log: slog.New(slog.DiscardHandler), now: now,
+	}
+}
+
+// NewHTTPServer makes a listener's server with its limits.
+func NewHTTPServer(h http.Handler) *http.Server {
+	s := &Server{cfg: &Config{RequestTimeout: 10 * time.Second}, log: slog.New(slog.DiscardHandler)}
+	return s.httpServer(h)
+}
+
+// Certificate is what serves the certificate of the listeners.
+type Certificate = certificate
+
+// NewCertificate reads the certificate for the first time.
+var NewCertificate = newCertificate
+
+// ServedBy is what a handshake shows.
+func ServedBy(c *Certificate) (*tls.Certificate, error) {
+	return c.config("h2").GetCertificate(&tls.ClientHelloInfo{})
+}
