@@ -42,6 +42,7 @@ type Sink interface {
 type Config struct {
 	Mode       Mode             // default Required
 	Sinks      []Sink           // required; an event is written when it is written to all of them
+	Wait       time.Duration    // how long Record waits for the write of another; default 5 s
 	QueueBytes int              // bound on lines that wait while others are written; default 8 MiB
 	Now        func() time.Time // default time.Now
 	Rand       io.Reader        // event ids; safe for concurrent use; default crypto/rand.Reader
@@ -63,6 +64,7 @@ type Recorder struct {
 	mode       Mode
 	sinks      []Sink
 	queueBytes int
+	wait       time.Duration
 	now        func() time.Time
 	rand       io.Reader
 	log        *slog.Logger
@@ -92,6 +94,8 @@ type batch struct {
 	err   error
 }
 
+const defaultWait = 5 * time.Second
+
 // New returns a Recorder. In BestEffort mode nothing is written before Run or Close.
 func New(cfg Config) (*Recorder, error) {
 	if len(cfg.Sinks) == 0 {
@@ -101,7 +105,7 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, fmt.Errorf("audit: mode %d, queue of %d bytes: out of range", cfg.Mode, cfg.QueueBytes)
 	}
 	r := &Recorder{
-		mode: cfg.Mode, sinks: slices.Clone(cfg.Sinks), queueBytes: cfg.QueueBytes,
+		mode: cfg.Mode, sinks: slices.Clone(cfg.Sinks), queueBytes: cfg.QueueBytes, wait: cfg.Wait,
 		now: cfg.Now, rand: cfg.Rand, log: cfg.Log, wake: make(chan struct{}, 1),
 	}
 	if r.queueBytes == 0 {
@@ -116,6 +120,9 @@ func New(cfg Config) (*Recorder, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	if r.wait == 0 {
+		r.wait = defaultWait
+	}
 	r.idle.L = &r.mu
 	return r, nil
 }
@@ -123,9 +130,9 @@ func New(cfg Config) (*Recorder, error) {
 var lines = sync.Pool{New: func() any { return new([]byte) }}
 
 // Record writes e, which it does not change or keep. In Required mode it returns nil only after every sink has the event;
-// on any error the call must not succeed (ServiceUnavailable). ctx ends the wait for others, not a write that has begun:
-// give it a deadline of its own and not the client's cancellation. An event whose wait ended may still be written. In
-// BestEffort mode Record returns nil at once, whatever becomes of the event.
+// on any error the call must not succeed (ServiceUnavailable). ctx and Config.Wait end the wait for others, not a write that has
+// begun: give it a ctx without the client's cancellation. An event whose wait ended may still be written. In BestEffort mode
+// Record returns nil at once, whatever becomes of the event.
 func (r *Recorder) Record(ctx context.Context, e *Event) error {
 	buffer := lines.Get().(*[]byte)
 	defer lines.Put(buffer)
@@ -200,6 +207,9 @@ func (r *Recorder) commit(ctx context.Context, line []byte) error {
 		r.lost(&r.dropped, 1, ErrOverloaded)
 		return ErrOverloaded
 	}
+	// Only who has to wait pays for a timer.
+	ctx, cancel := context.WithTimeout(ctx, r.wait)
+	defer cancel()
 	if !first {
 		select {
 		case <-b.done:

@@ -164,7 +164,7 @@ func TestRequired_CallerThatStopsWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sink := &memory{gate: make(chan struct{})}
-		r := newRecorder(t, audit.Config{Sinks: []audit.Sink{sink}})
+		r := newRecorder(t, audit.Config{Sinks: []audit.Sink{sink}, Wait: time.Hour})
 		type result struct {
 			name string
 			err  error

@@ -75,8 +75,8 @@ func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_
 	return s, nil
 }
 
-// remembered is how many calls "stint explain" can tell about in full: some 4 MiB.
-const remembered = 2048
+// remembered is how many calls "stint explain" can tell about in full: some 3 MiB.
+const remembered = 1024
 
 // Close releases everything, last opened first.
 func (s *Server) Close() error {

@@ -69,10 +69,7 @@ func TestExplain(t *testing.T) {
 		asJSON.Decisions[0].Outcome != "ImplicitDeny" || asJSON.Code != "AccessDenied" {
 		t.Errorf("as JSON: %+v, %v", asJSON, err)
 	}
-	out, err := alice.assume(role, func(in *sts.AssumeRoleInput) { in.ExternalId = new("open-sesame") })
-	if err != nil || out == nil {
-		t.Fatal(err)
-	}
+	alice.mustAssume(role, func(in *sts.AssumeRoleInput) { in.ExternalId = new("open-sesame") })
 
 	n.stop()
 	n = start(t, dir)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
 
 	"github.com/stint-sts/stint/server"
 )
@@ -65,13 +63,4 @@ func (f *flags) load(args []string, want int) (*server.Config, error) {
 		file, _ = f.p.env("STINT_CONFIG")
 	}
 	return server.Load(server.Sources{File: file, Env: f.p.env, Flags: f.given})
-}
-
-// logger logs as the configuration says.
-func logger(cfg *server.Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/stint-sts/stint/server"
 )
@@ -16,7 +17,19 @@ func serve(ctx context.Context, p program, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := server.Open(ctx, cfg, versionString(), logger(cfg, p.stderr))
+	tuneMemory(p)
+	log := &logBuffer{out: p.stderr}
+	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		log.Run(logging)
+	}()
+	defer func() {
+		stopLogging()
+		<-done
+	}()
+	s, err := server.Open(ctx, cfg, versionString(), log.logger(cfg))
 	if err != nil {
 		return err
 	}
@@ -57,4 +70,15 @@ Go on in another terminal:
   aws --endpoint-url %s iam create-access-key --user-name alice
 
 `, credentials, url, url, url)
+}
+
+// gcPercent lets the heap grow to some times what is in use before garbage is collected. What is in use is small, so the
+// default would collect every few hundred calls.
+const gcPercent = 400
+
+// tuneMemory leaves the decision to an operator who has made one.
+func tuneMemory(p program) {
+	if _, set := p.env("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/authn"
@@ -23,7 +22,7 @@ type Authenticator interface {
 
 // Recorder writes audit events.
 type Recorder interface {
-	// Record writes e. In required mode it returns only after the event is written, or an error.
+	// Record writes e, also when the client has left. In required mode it returns only after the event is written, or an error.
 	Record(ctx context.Context, e *audit.Event) error
 }
 
@@ -83,17 +82,13 @@ type Outcome struct {
 	Err    *awserr.Error // what the caller may see; its cause is for the log
 }
 
-// auditTimeout bounds the write of an audit event; the client may have left by then.
-const auditTimeout = 5 * time.Second
-
 // Do runs the call. The order is fixed: who calls, whether there is room, what is asked, the operation, the audit. The
 // answer leaves only after the audit event is written.
 func (d *Dispatcher) Do(ctx context.Context, call *Call) Outcome {
 	var in any
 	out := d.run(ctx, call, &in)
-	auditCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
-	defer cancel()
-	if err := d.recorder.Record(auditCtx, event(call, in, &out)); err != nil {
+	// The client may have left; the recorder has a bound of its own.
+	if err := d.recorder.Record(context.WithoutCancel(ctx), event(call, in, &out)); err != nil {
 		// What cannot be accounted for is not handed out.
 		cause := fmt.Errorf("audit: %w", errors.Join(err, nilSafe(out.Err)))
 		out.Output = nil
