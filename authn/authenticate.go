@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 
 	"github.com/stint-sts/stint/awserr"
@@ -255,13 +256,17 @@ func lookupError(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
+// signatures finds what may be the signature in a header that AWS's texts repeat. The signature of a request whose header has
+// one comma too many is good; whoever reads it in a log could mend the header and send the request again.
+var signatures = regexp.MustCompile(`[0-9a-fA-F]{64}`)
+
 // signatureError gives sigv4's errors their AWS codes.
 func signatureError(err error) error {
 	if errors.Is(err, sigv4.ErrMissing) {
 		return awserr.New(awserr.MissingAuthenticationToken, "Request is missing Authentication Token")
 	}
 	if syntax, ok := errors.AsType[*sigv4.SyntaxError](err); ok {
-		return awserr.New(awserr.IncompleteSignature, syntax.Message)
+		return awserr.New(awserr.IncompleteSignature, signatures.ReplaceAllLiteralString(syntax.Message, "[redacted]"))
 	}
 	if mismatch, ok := errors.AsType[*sigv4.MismatchError](err); ok {
 		return awserr.New(awserr.SignatureDoesNotMatch, mismatch.Message)

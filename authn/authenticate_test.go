@@ -283,6 +283,11 @@ func TestAuthenticate_Material(t *testing.T) {
 			"Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header " +
 				"requires 'SignedHeaders' parameter. Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
 		},
+		{
+			"a comma too many after a good signature",
+			map[string][]string{"Authorization": {"AWS4-HMAC-SHA256 Credential=a, Signature=" + strings.Repeat("0f", 32) + ","}}, awserr.IncompleteSignature,
+			"'' not a valid key=value pair (missing equal-sign) in Authorization header: 'AWS4-HMAC-SHA256 Credential=a, Signature=[redacted],'.",
+		},
 		{"two Authorization headers", map[string][]string{"Authorization": {"AWS4-HMAC-SHA256 x", "AWS4-HMAC-SHA256 x"}}, awserr.IncompleteSignature, "'Authorization' must not be given more than once."},
 	} {
 		req := &authn.Request{Service: "sts", Operation: "GetCallerIdentity"}
