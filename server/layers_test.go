@@ -13,14 +13,14 @@ const module = "github.com/stint-sts/stint/"
 
 // layers is the package map of CONTRIBUTING.md, lowest first. A package may import packages of lower layers only.
 var layers = [][]string{
-	{"arn", "awserr", "secret", "seal"},                        // leaves
-	{"policy", "sigv4", "signer", "session", "audit", "shape"}, // engines
-	{"policy/lint", "policy/casefile"},                         // readers of an engine's documents
-	{"authn"},                                                  // identity
-	{"authz"},                                                  // what an identity may do
-	{"iam"},                                                    // operations on the directory
-	{"sts"},                                                    // operations on credentials
-	{"iam/store", "iam/managed", "session/redis", "session/embedded"}, // adapters
+	{"arn", "awserr", "secret", "seal"},                                           // leaves
+	{"policy", "sigv4", "signer", "session", "audit", "shape", "federation/oidc"}, // engines
+	{"policy/lint", "policy/casefile"},                                            // readers of an engine's documents
+	{"authn"},                                                                     // identity
+	{"authz"},                                                                     // what an identity may do
+	{"iam"},                                                                       // operations on the directory
+	{"sts"},                                                                       // operations on credentials
+	{"iam/store", "iam/managed", "session/redis", "session/embedded", "federation/fetch"}, // adapters
 	{"server/dispatch"},                        // pipeline
 	{"server/awsquery", "server/grpcapi"},      // translators
 	{"server"},                                 // wiring
@@ -28,7 +28,7 @@ var layers = [][]string{
 }
 
 // forTests may be imported by tests only, and may import anything below the wiring.
-var forTests = map[string]bool{"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true}
+var forTests = map[string]bool{"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true, "federation/oidctest": true}
 
 func TestImportsGoDownOnly(t *testing.T) {
 	t.Parallel()
