@@ -25,8 +25,9 @@ var (
 
 // Errors that the STS model adds (STS API model 2011-06-15).
 var (
-	ExpiredTokenException = define("ExpiredTokenException", 400, codes.Unauthenticated, Sender) // an expired assertion, not the caller's own credentials
-	PackedPolicyTooLarge  = define("PackedPolicyTooLarge", 400, codes.InvalidArgument, Sender)
+	ExpiredTokenException                = define("ExpiredTokenException", 400, codes.Unauthenticated, Sender) // an expired assertion, not the caller's own credentials
+	InvalidAuthorizationMessageException = define("InvalidAuthorizationMessageException", 400, codes.InvalidArgument, Sender)
+	PackedPolicyTooLarge                 = define("PackedPolicyTooLarge", 400, codes.InvalidArgument, Sender)
 
 	JWTPayloadSizeExceededException                = define("JWTPayloadSizeExceededException", 400, codes.InvalidArgument, Sender)
 	OutboundWebIdentityFederationDisabledException = define("OutboundWebIdentityFederationDisabledException", 403, codes.FailedPrecondition, Sender)
@@ -44,6 +45,7 @@ var (
 	LimitExceeded           = define("LimitExceeded", 409, codes.ResourceExhausted, Sender)
 	MalformedPolicyDocument = define("MalformedPolicyDocument", 400, codes.InvalidArgument, Sender)
 	NoSuchEntity            = define("NoSuchEntity", 404, codes.NotFound, Sender)
+	PolicyEvaluation        = define("PolicyEvaluation", 500, codes.Internal, Receiver)
 	PolicyNotAttachable     = define("PolicyNotAttachable", 400, codes.FailedPrecondition, Sender)
 	UnmodifiableEntity      = define("UnmodifiableEntity", 400, codes.FailedPrecondition, Sender)
 )

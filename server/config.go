@@ -34,6 +34,8 @@ type Config struct {
 	AccountID   string // of the first account; empty: chosen at random
 	AccountName string
 
+	AuthorizationMessages bool // IAM's denials carry an encoded authorization message
+
 	ManagementAccount string // its principals may call AssumeRoot; empty: nobody may
 
 	Redis             string // URL; empty: sessions are kept in process and on disk
@@ -109,6 +111,7 @@ func settings() []setting {
 			return nil
 		}},
 		text("account.name", true, "default", "name of the first account", func(c *Config) *string { return &c.AccountName }),
+		toggle("authorization-messages", false, "add an encoded authorization message to IAM's denials, as other AWS services do; AWS's own IAM adds none", func(c *Config) *bool { return &c.AuthorizationMessages }),
 		{key: "management-account", usage: "id of the account whose principals may call AssumeRoot (default: none)", set: func(c *Config, v string) error {
 			if v != "" && !arn.ValidAccount(v) {
 				return errors.New("must be 12 digits")

@@ -202,7 +202,7 @@ func (s *Server) auditDir() string {
 
 func (s *Server) openServices(context.Context) error {
 	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, MaxChained: s.cfg.MaxChained,
-		ManagementAccount: s.cfg.ManagementAccount})
+		ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
 }
@@ -227,6 +227,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		Recorder:      s.audit,
 		Log:           s.log,
 		History:       s.history,
+		EncodeDenial:  s.encodeDenial(),
 		Used:          s.used,
 		MaxPerAccount: s.cfg.MaxPerAccount,
 	})
@@ -268,6 +269,14 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	err = serving.Wait()
 	stopBackground()
 	return errors.Join(err, ignoreCanceled(jobs.Wait()))
+}
+
+// encodeDenial is how IAM's denials get an encoded authorization message, if the configuration wants them to.
+func (s *Server) encodeDenial() func(*authn.Caller, *authn.Decision) (string, error) {
+	if !s.cfg.AuthorizationMessages {
+		return nil
+	}
+	return s.sts.EncodeAuthorizationMessage
 }
 
 func ignoreClosed(err error) error {

@@ -45,6 +45,7 @@ type Config struct {
 	Minter     Minter
 	Sessions   Sessions
 	Identities Identities
+	Sealer     Sealer // of encoded authorization messages
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
@@ -58,6 +59,7 @@ type Service struct {
 	minter     Minter
 	sessions   Sessions
 	identities Identities
+	sealer     Sealer
 	maxChained time.Duration
 	management string
 }
@@ -68,7 +70,7 @@ func New(cfg Config) *Service {
 		cfg.MaxChained = time.Hour
 	}
 	return &Service{
-		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities,
+		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities, sealer: cfg.Sealer,
 		maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }

@@ -34,6 +34,9 @@ type Config struct {
 
 	// History remembers the calls. Default: none are remembered.
 	History *History
+	// EncodeDenial makes the encoded authorization message that a denied IAM call carries; it returns "" when there is none.
+	// Default: AWS's own IAM sends none, and neither does stint.
+	EncodeDenial func(*authn.Caller, *authn.Decision) (string, error)
 	// Used is told of each authenticated caller, for "last used" dates. It must not block.
 	Used func(*authn.Caller)
 	// MaxPerAccount bounds the calls of one account that run at the same time; more get Throttling. Default 256.
@@ -47,6 +50,7 @@ type Dispatcher struct {
 	log           *slog.Logger
 	used          func(*authn.Caller)
 	history       *History
+	encodeDenial  func(*authn.Caller, *authn.Decision) (string, error)
 	admission     admission
 }
 
@@ -61,6 +65,7 @@ func New(cfg Config) *Dispatcher {
 		log:           cfg.Log,
 		used:          cfg.Used,
 		history:       cfg.History,
+		encodeDenial:  cfg.EncodeDenial,
 		admission:     admission{limit: cfg.MaxPerAccount, running: make(map[string]int)},
 	}
 }
@@ -97,7 +102,22 @@ func (d *Dispatcher) Do(ctx context.Context, call *Call) Outcome {
 	if d.history != nil {
 		d.history.add(call, &out)
 	}
+	d.addMessage(call, &out)
 	return out
+}
+
+// addMessage adds the encoded authorization message to a denial. It comes last: neither audit nor history keeps it, they have
+// what it says.
+func (d *Dispatcher) addMessage(call *Call, out *Outcome) {
+	decisions := call.Request.Decisions
+	if d.encodeDenial == nil || call.Operation.Service != "iam" || len(decisions) == 0 || !denied(out) {
+		return
+	}
+	text, err := d.encodeDenial(out.Caller, &decisions[len(decisions)-1])
+	if err != nil || text == "" {
+		return // the denial stands without it
+	}
+	out.Err = awserr.Wrap(out.Err.Kind, out.Err.Message+" Encoded authorization failure message: "+text, out.Err)
 }
 
 func (d *Dispatcher) run(ctx context.Context, call *Call, in *any) (out Outcome) {

@@ -104,6 +104,7 @@ func stsOperations(s *sts.Service) []Operation {
 		operation("sts", "AssumeRoot", s.AssumeRoot),
 		operation("sts", "GetFederationToken", s.GetFederationToken),
 		operation("sts", "GetSessionToken", s.GetSessionToken),
+		reading("sts", "DecodeAuthorizationMessage", s.DecodeAuthorizationMessage),
 		reading("sts", "GetAccessKeyInfo", s.GetAccessKeyInfo),
 		reading("sts", "GetCallerIdentity", s.GetCallerIdentity),
 		operation("sts", "GetWebIdentityToken", s.GetWebIdentityToken),
