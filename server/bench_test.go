@@ -49,7 +49,7 @@ func newBench(b *testing.B) *bench {
 		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier}),
 		Recorder:      s.audit, Log: s.log, Used: s.used,
 	})
-	x := &bench{b: b, handler: s.publicHandler(d, newMetrics("bench", s.audit.Stats))}
+	x := &bench{b: b, handler: s.publicHandler(s.front(d, newMetrics("bench", s.audit.Stats)))}
 	root := sigv4.Credentials{AccessKeyID: welcome.AccessKeyID, SecretAccessKey: welcome.SecretAccessKey}
 	x.call(root, "iam", "Action=CreateUser&Version=2010-05-08&UserName=alice")
 	key := x.call(root, "iam", "Action=CreateAccessKey&Version=2010-05-08&UserName=alice")

@@ -15,11 +15,11 @@ import (
 
 // NewQueryHandler makes the handler of the Query API over services that do nothing.
 func NewQueryHandler(d *dispatch.Dispatcher, proxies []netip.Prefix, inFlight int, now func() time.Time) http.Handler {
-	return &queryHandler{
-		table: dispatch.NewTable(&sts.Service{}, &iam.Service{}), dispatcher: d, proxies: proxies, timeout: 10 * time.Second,
-		inFlight: make(chan struct{}, inFlight), metrics: newMetrics("test", func() audit.Stats { return audit.Stats{} }),
-		log: slog.New(slog.DiscardHandler), now: now,
-	}
+	return &queryHandler{front: dispatch.NewFront(dispatch.FrontConfig{
+		Table: dispatch.NewTable(&sts.Service{}, &iam.Service{}), Dispatcher: d, Proxies: proxies, Timeout: 10 * time.Second,
+		MaxInFlight: inFlight, Count: newMetrics("test", func() audit.Stats { return audit.Stats{} }).call,
+		Log: slog.New(slog.DiscardHandler), Now: now,
+	})}
 }
 
 // NewHTTPServer makes a listener's server with its limits.

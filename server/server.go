@@ -232,7 +232,8 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		MaxPerAccount: s.cfg.MaxPerAccount,
 	})
 	var draining atomic.Bool
-	public := s.httpServer(s.publicHandler(dispatcher, m))
+	front := s.front(dispatcher, m)
+	public := s.httpServer(s.publicHandler(front))
 	ops := s.httpServer(opsHandler(m, func() bool { return !draining.Load() }, s.checks(), s.cfg.Pprof))
 	admin := s.httpServer(s.adminHandler())
 	rpc := grpcapi.New(grpcapi.Config{TLS: listeners.tlsConfig("h2")})
@@ -293,12 +294,17 @@ func ignoreCanceled(err error) error {
 	return err
 }
 
+// front is what the transports share.
+func (s *Server) front(d *dispatch.Dispatcher, m *metrics) *dispatch.Front {
+	return dispatch.NewFront(dispatch.FrontConfig{
+		Table: s.table, Dispatcher: d, Proxies: s.cfg.TrustedProxies, MaxInFlight: s.cfg.MaxInFlight, Timeout: s.cfg.RequestTimeout,
+		Count: m.call, Log: s.log, Now: time.Now,
+	})
+}
+
 // publicHandler serves what everybody may reach.
-func (s *Server) publicHandler(d *dispatch.Dispatcher, m *metrics) http.Handler {
-	query := &queryHandler{
-		table: s.table, dispatcher: d, proxies: s.cfg.TrustedProxies, timeout: s.cfg.RequestTimeout,
-		inFlight: make(chan struct{}, s.cfg.MaxInFlight), metrics: m, log: s.log, now: time.Now,
-	}
+func (s *Server) publicHandler(front *dispatch.Front) http.Handler {
+	query := &queryHandler{front: front}
 	documents := s.documentHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isDocument(r.URL.Path) {
