@@ -17,18 +17,23 @@ import (
 //	1 byte   type
 //	body     recordFrame: a session.Record in its binary form
 //	         guardFrame: 16 bytes of the name's hash, 8 bytes until when, milliseconds since 1970
+//	         throttleFrame: 16 bytes of the name's hash, 8 bytes failures (0: all is forgotten), 8 bytes until when
+//	                        nothing may be tried, 8 bytes when all is forgotten, both milliseconds since 1970
 //	         closeFrame: nothing; the last frame of a snapshot, and only there
 const fileMagic = "stint session state 1\n"
 
 const (
-	recordFrame = 'R'
-	guardFrame  = 'G'
-	closeFrame  = 'E'
+	recordFrame   = 'R'
+	guardFrame    = 'G'
+	throttleFrame = 'T'
+	closeFrame    = 'E'
 
-	frameHeader    = 8
-	guardBody      = len(guardName{}) + 8
-	guardFrameSize = int64(frameHeader + 1 + guardBody)
-	maxFrame       = frameHeader + 1 + session.MaxEncoded
+	frameHeader       = 8
+	guardBody         = len(guardName{}) + 8
+	guardFrameSize    = int64(frameHeader + 1 + guardBody)
+	throttleBody      = len(guardName{}) + 3*8
+	throttleFrameSize = int64(frameHeader + 1 + throttleBody)
+	maxFrame          = frameHeader + 1 + session.MaxEncoded
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -58,6 +63,13 @@ func newRecordFrame(buffer []byte, encoded string) []byte {
 func newGuardFrame(buffer []byte, name guardName, until int64) []byte {
 	frame := append(beginFrame(buffer[:0], guardFrame), name[:]...)
 	return endFrame(binary.LittleEndian.AppendUint64(frame, uint64(until)))
+}
+
+func newThrottleFrame(buffer []byte, name guardName, w wait) []byte {
+	frame := append(beginFrame(buffer[:0], throttleFrame), name[:]...)
+	frame = binary.LittleEndian.AppendUint64(frame, uint64(w.failures))
+	frame = binary.LittleEndian.AppendUint64(frame, uint64(w.until))
+	return endFrame(binary.LittleEndian.AppendUint64(frame, uint64(w.forgotten)))
 }
 
 // firstFrame returns the frame at the start of b, or nil when there is no whole and undamaged one.

@@ -156,6 +156,14 @@ func (s *Store) apply(frameType byte, body []byte) error {
 			s.bytes.Add(guardFrameSize)
 		}
 		return nil
+	case frameType == throttleFrame && len(body) == throttleBody:
+		name, numbers := guardName(body), body[len(guardName{}):]
+		s.setWait(name, wait{
+			failures:  int64(binary.LittleEndian.Uint64(numbers)),
+			until:     int64(binary.LittleEndian.Uint64(numbers[8:])),
+			forgotten: int64(binary.LittleEndian.Uint64(numbers[16:])),
+		}, now)
+		return nil
 	default:
 		return fmt.Errorf("%w: a frame of unknown type", session.ErrDamaged)
 	}
@@ -258,6 +266,12 @@ func (s *Store) writeSnapshot(path string) (size int64, err error) {
 		records, guards := s.shards[i].state(s.cfg.Now().UnixMilli())
 		for _, encoded := range records {
 			frame = newRecordFrame(frame, encoded)
+			if _, err := w.Write(frame); err != nil {
+				return 0, err
+			}
+		}
+		for name, throttled := range s.shards[i].throttles.waiting(s.cfg.Now().UnixMilli()) {
+			frame = newThrottleFrame(frame, name, throttled)
 			if _, err := w.Write(frame); err != nil {
 				return 0, err
 			}

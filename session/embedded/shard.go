@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"container/heap"
+	"crypto/sha256"
 	"sync"
 
 	"github.com/stint-sts/stint/session"
@@ -21,7 +22,12 @@ func (e *entry) bytes() int64        { return int64(frameHeader + 1 + len(e.enco
 // (a second preimage takes 2^128 tries).
 type guardName [16]byte
 
-// shard holds the records of some access key ids and the guards of some names.
+func guardNameOf(name string) guardName {
+	hash := sha256.Sum256([]byte(name))
+	return guardName(hash[:])
+}
+
+// shard holds the records of some access key ids and the guards and throttles of some names.
 type shard struct {
 	mu       sync.Mutex
 	records  map[string]*entry // by access key id
@@ -29,6 +35,8 @@ type shard struct {
 	expiring expiryHeap
 	guards   map[guardName]int64 // until when, milliseconds since 1970
 	passing  guardHeap
+
+	throttles throttles
 }
 
 // insert adds e. To keep memory bounded between two runs of expire it also removes up to two others that have ended. It returns by how

@@ -14,7 +14,6 @@ package embedded
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -40,6 +39,8 @@ type Config struct {
 	CompactAfter int64
 	// MaxSessions is the largest number of live sessions; with as many, Put fails. About 300 bytes of memory each. 0: 4,000,000.
 	MaxSessions int
+	// Backoff is the rule of the throttle. Zero fields: session's defaults.
+	Backoff session.Backoff
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 	// Log tells of compactions and of a torn end that was cut. nil: nothing is logged.
@@ -52,7 +53,7 @@ var ErrLocked = errors.New("another process uses the directory")
 // shardCount spreads lock contention; a power of two well above the number of cores that one node has.
 const shardCount = 32
 
-// Store is a session.Store and a session.Guard. Make it with New.
+// Store is a session.Store, a session.Guard and a session.Throttle. Make it with New.
 type Store struct {
 	cfg     Config
 	lock    *os.File
@@ -71,8 +72,9 @@ type Store struct {
 }
 
 var (
-	_ session.Store = (*Store)(nil)
-	_ session.Guard = (*Store)(nil)
+	_ session.Store    = (*Store)(nil)
+	_ session.Guard    = (*Store)(nil)
+	_ session.Throttle = (*Store)(nil)
 )
 
 // New opens the store in cfg.Dir, or makes it. It fails when another process uses the directory, and with an error matching
@@ -84,6 +86,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	cfg.CompactAfter = cmp.Or(cfg.CompactAfter, 4<<20)
 	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 4_000_000)
+	cfg.Backoff = cfg.Backoff.OrDefaults()
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -101,6 +104,7 @@ func New(cfg Config) (*Store, error) {
 	for i := range s.shards {
 		s.shards[i].records = make(map[string]*entry)
 		s.shards[i].guards = make(map[guardName]int64)
+		s.shards[i].throttles.waits = make(map[guardName]wait)
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded session store in %s: %w", cfg.Dir, err), unlockDir(lock))
@@ -205,8 +209,7 @@ func (s *Store) Consume(_ context.Context, name string, until time.Time) error {
 	if err := session.CheckGuard(name, now, until); err != nil {
 		return err
 	}
-	hash := sha256.Sum256([]byte(name))
-	guard, end := guardName(hash[:]), until.Add(time.Millisecond-1).UnixMilli() // rounded up: never too early
+	guard, end := guardNameOf(name), until.Add(time.Millisecond-1).UnixMilli() // rounded up: never too early
 
 	s.turn.RLock()
 	defer s.turn.RUnlock()
@@ -249,6 +252,7 @@ func (s *Store) expire() {
 			s.records.Add(int64(-removed))
 			s.bytes.Add(-bytes)
 		}
+		s.bytes.Add(-s.shards[i].throttles.expire(now))
 	}
 }
 

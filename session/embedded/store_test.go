@@ -37,6 +37,13 @@ func TestEmbedded_Guard(t *testing.T) {
 	sessiontest.RunGuard(t, func(t *testing.T) session.Guard { return open(t, embedded.Config{Dir: t.TempDir()}) })
 }
 
+func TestEmbedded_Throttle(t *testing.T) {
+	t.Parallel()
+	sessiontest.RunThrottle(t, func(t *testing.T, b session.Backoff) session.Throttle {
+		return open(t, embedded.Config{Dir: t.TempDir(), Backoff: b})
+	})
+}
+
 func TestEmbedded_SyncEvery(t *testing.T) {
 	t.Parallel()
 	sessiontest.Run(t, func(t *testing.T) session.Store { return open(t, embedded.Config{Dir: t.TempDir(), SyncEvery: true}) })
@@ -438,6 +445,8 @@ func TestEmbedded_ClosedStoreRefuses(t *testing.T) {
 	for name, err := range map[string]error{
 		"Put":     s.Put(t.Context(), records(0, 1)[0]),
 		"Consume": s.Consume(t.Context(), "name", time.Now().Add(time.Hour)),
+		"Attempt": errorOf(s.Attempt(t.Context(), "name")),
+		"Succeed": s.Succeed(t.Context(), "name"),
 		"Ping":    s.Ping(t.Context()),
 	} {
 		if !errors.Is(err, session.ErrUnavailable) {
@@ -445,6 +454,8 @@ func TestEmbedded_ClosedStoreRefuses(t *testing.T) {
 		}
 	}
 }
+
+func errorOf[T any](_ T, err error) error { return err }
 
 const childDir = "STINT_EMBEDDED_CHILD_DIR"
 

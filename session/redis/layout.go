@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"hash/fnv"
 	"strconv"
 	"time"
@@ -16,10 +18,12 @@ import (
 //	                       in the ten minutes (two hours for long
 //	                       ones) before instant E; all scores are 0
 //	P{T}g:H    string      guard: a name with hash H is consumed        when the name may pass again
+//	P{T}t:H    hash        throttle: n failures under a name with hash  a day after wait and
+//	                       H; until u, milliseconds, no more attempts   last attempt
 //	P{T}ping   string      that Ping could write                        after a second
 //	Pbirth     -           reserved: shows that Redis was not wiped     never
 //
-// T comes from the access key id, or for a guard from the hash of its name. So Get needs nothing but the id, all keys of one write share a
+// T comes from the access key id, or for a guard or a throttle from the hash of its name. So Get needs nothing but the id, all keys of one write share a
 // slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which
 // Account/EntityID/AccessKeyID sorts it: List of an account or an entity is a range of each set. The sets of an entity would be many
 // and small: an empty Redis key costs more than a member. E splits the index by time, so that it never needs pruning: a whole set
@@ -49,8 +53,15 @@ const (
 	recordKind = "s:"
 	indexKind  = "i:"
 	guardKind  = "g:"
+	waitKind   = "t:"
 	pingKind   = "ping"
 )
+
+// hashOf is a foreign name in a key: of fixed size whatever the name; a second preimage takes 2^128 tries.
+func hashOf(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
 
 const (
 	shortSpan = 10 * time.Minute // of an index set for sessions that end within an hour

@@ -8,9 +8,7 @@ package redis
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,13 +37,15 @@ type Config struct {
 	Timeout time.Duration
 	// PoolSize is the largest number of connections to one Redis node. 0: 16.
 	PoolSize int
+	// Backoff is the rule of the throttle; all nodes have the same. Zero fields: session's defaults.
+	Backoff session.Backoff
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 	// Log tells when Redis stops answering and when it answers again. nil: nothing is logged.
 	Log *slog.Logger
 }
 
-// Store is a session.Store and a session.Guard. Make it with New.
+// Store is a session.Store, a session.Guard and a session.Throttle. Make it with New.
 type Store struct {
 	cfg    Config
 	client goredis.UniversalClient
@@ -53,8 +53,9 @@ type Store struct {
 }
 
 var (
-	_ session.Store = (*Store)(nil)
-	_ session.Guard = (*Store)(nil)
+	_ session.Store    = (*Store)(nil)
+	_ session.Guard    = (*Store)(nil)
+	_ session.Throttle = (*Store)(nil)
 )
 
 // New returns a store for the Redis at cfg.URL. It does not connect: a server may start before Redis does. Ping tells.
@@ -66,6 +67,7 @@ func New(cfg Config) (*Store, error) {
 	cfg.Prefix = cmp.Or(cfg.Prefix, "stint:")
 	cfg.Timeout = cmp.Or(cfg.Timeout, time.Second)
 	cfg.PoolSize = cmp.Or(cfg.PoolSize, 16)
+	cfg.Backoff = cfg.Backoff.OrDefaults()
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -186,8 +188,7 @@ func (s *Store) Consume(ctx context.Context, name string, until time.Time) error
 	if err := session.CheckGuard(name, now, until); err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(name))
-	hash := base64.RawURLEncoding.EncodeToString(sum[:16]) // of fixed size whatever the name; a second preimage takes 2^128 tries
+	hash := hashOf(name)
 	t := tagOf(hash)
 	left := (until.Sub(now) + time.Millisecond - 1).Milliseconds() // rounded up: never too early
 	command := goredis.NewStatusCmd(ctx, "set", s.key(t, guardKind, hash), "", "nx", "px", left)

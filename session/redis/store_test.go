@@ -61,6 +61,14 @@ func TestRedis_Guard(t *testing.T) {
 	sessiontest.RunGuard(t, func(t *testing.T) session.Guard { return openAlone(t, server) })
 }
 
+func TestRedis_Throttle(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	sessiontest.RunThrottle(t, func(t *testing.T, b session.Backoff) session.Throttle {
+		return open(t, redis.Config{URL: server.URL(), Prefix: fmt.Sprintf("test%d:", prefixes.Add(1)), Timeout: 10 * time.Second, Backoff: b})
+	})
+}
+
 // TestRedis_Cluster runs the suite on a cluster of three nodes, then shows that all of them hold keys.
 func TestRedis_Cluster(t *testing.T) {
 	t.Parallel()
@@ -74,6 +82,11 @@ func TestRedis_Cluster(t *testing.T) {
 	})
 	t.Run("guard", func(t *testing.T) {
 		sessiontest.RunGuard(t, func(t *testing.T) session.Guard { return openCluster(t) })
+	})
+	t.Run("throttle", func(t *testing.T) {
+		sessiontest.RunThrottle(t, func(t *testing.T, b session.Backoff) session.Throttle {
+			return open(t, redis.Config{URL: url, Prefix: fmt.Sprintf("test%d:", n.Add(1)), Timeout: 10 * time.Second, Backoff: b})
+		})
 	})
 	for _, node := range nodes {
 		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
@@ -207,6 +220,33 @@ func TestRedis_ConsumeRacesAcrossStores(t *testing.T) {
 		racing.Wait()
 		if winners.Load() != 1 {
 			t.Fatalf("%d winners", winners.Load())
+		}
+	}
+}
+
+// TestRedis_AttemptRacesAcrossStores shows that all nodes together get no more attempts than one, on the default rule.
+func TestRedis_AttemptRacesAcrossStores(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var stores []*redis.Store
+	for range 4 {
+		stores = append(stores, open(t, redis.Config{URL: server.URL(), Timeout: 10 * time.Second}))
+	}
+	for n := range 10 {
+		var allowed atomic.Int32
+		var racing sync.WaitGroup
+		for i := range 32 {
+			racing.Go(func() {
+				ok, err := stores[i%len(stores)].Attempt(t.Context(), fmt.Sprint(n))
+				must(t, err)
+				if ok {
+					allowed.Add(1)
+				}
+			})
+		}
+		racing.Wait()
+		if allowed.Load() != 5 {
+			t.Fatalf("%d attempts are allowed, want 5", allowed.Load())
 		}
 	}
 }
@@ -428,6 +468,9 @@ func TestRedis_EverythingEnds(t *testing.T) {
 		r.ExpiresAt = r.IssuedAt.Add(time.Duration(15+n*21) * time.Minute)
 		must(t, s.Put(t.Context(), r))
 		must(t, s.Consume(t.Context(), fmt.Sprint(n), r.ExpiresAt))
+		for range n % 8 {
+			must(t, errorOf(s.Attempt(t.Context(), fmt.Sprint(n))))
+		}
 	}
 	must(t, s.Ping(t.Context()))
 	keys, err := client.Keys(t.Context(), "*").Result()

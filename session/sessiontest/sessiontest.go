@@ -1,4 +1,5 @@
-// Package sessiontest is the conformance suite of session.Store and session.Guard: what every backend promises, in tests.
+// Package sessiontest is the conformance suite of session.Store, session.Guard and session.Throttle: what every backend promises, in
+// tests.
 package sessiontest
 
 import (
