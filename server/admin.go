@@ -78,6 +78,9 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /sessions/{id}", s.adminGetSession)
 	mux.HandleFunc("POST /tokens/inspect", s.adminInspectToken)
 	mux.HandleFunc("GET /calls/{id}", s.adminExplain)
+	mux.HandleFunc("GET /keys", s.adminListKeys)
+	mux.HandleFunc("POST /keys/rotate", s.adminRotateKey)
+	mux.HandleFunc("POST /keys/remove", s.adminRemoveKey)
 	return mux
 }
 

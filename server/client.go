@@ -15,6 +15,7 @@ import (
 	"strconv"
 
 	"github.com/stint-sts/stint/server/dispatch"
+	"github.com/stint-sts/stint/signer"
 )
 
 // Admin is a client of the admin API.
@@ -105,6 +106,23 @@ func (a *Admin) InspectToken(ctx context.Context, token string) (out AdminToken,
 func (a *Admin) Explain(ctx context.Context, requestID string) (out dispatch.Explanation, err error) {
 	err = a.call(ctx, http.MethodGet, "/calls/"+url.PathEscape(requestID), nil, &out)
 	return out, err
+}
+
+// ListKeys lists the key ring.
+func (a *Admin) ListKeys(ctx context.Context) (out []signer.KeyInfo, err error) {
+	err = a.call(ctx, http.MethodGet, "/keys", nil, &out)
+	return out, err
+}
+
+// RotateKey prepares a new key of the purpose, which signs once every node has had the time to learn it.
+func (a *Admin) RotateKey(ctx context.Context, p signer.Purpose) (out signer.KeyInfo, err error) {
+	err = a.call(ctx, http.MethodPost, "/keys/rotate", adminKeyRequest{Purpose: p}, &out)
+	return out, err
+}
+
+// RemoveKey takes a key out of the ring at once, and ends every session that needs it.
+func (a *Admin) RemoveKey(ctx context.Context, id string) error {
+	return a.call(ctx, http.MethodPost, "/keys/remove", adminKeyRequest{ID: id}, &struct{}{})
 }
 
 func (a *Admin) call(ctx context.Context, method, path string, in, out any) error {

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/signer"
+)
+
+// adminKeyRequest names a key or a purpose.
+type adminKeyRequest struct {
+	Purpose signer.Purpose `json:"purpose,omitempty"`
+	ID      string         `json:"id,omitempty"`
+}
+
+func (s *Server) adminListKeys(w http.ResponseWriter, _ *http.Request) {
+	s.adminAnswer(w, s.signer.Keys(), nil)
+}
+
+// adminRotateKey prepares a key; the ring's maintenance lets it sign once every node has had the time to learn it.
+func (s *Server) adminRotateKey(w http.ResponseWriter, r *http.Request) {
+	in, err := readKeyRequest(w, r)
+	if err != nil {
+		s.adminAnswer(w, nil, err)
+		return
+	}
+	if all := append(signer.Purposes(), signer.IdentityPurposes()...); !slices.Contains(all, in.Purpose) {
+		s.adminAnswer(w, nil, awserr.Newf(awserr.ValidationError, "there are no keys for %q, only for %v", in.Purpose, all))
+		return
+	}
+	key, err := s.signer.Prepare(r.Context(), in.Purpose)
+	s.adminAnswer(w, key, err)
+}
+
+func (s *Server) adminRemoveKey(w http.ResponseWriter, r *http.Request) {
+	in, err := readKeyRequest(w, r)
+	if err == nil {
+		err = s.signer.Remove(r.Context(), in.ID)
+	}
+	if errors.Is(err, signer.ErrNoKey) || errors.Is(err, signer.ErrKeySigns) {
+		err = awserr.New(awserr.ValidationError, err.Error())
+	}
+	s.adminAnswer(w, struct{}{}, err)
+}
+
+func readKeyRequest(w http.ResponseWriter, r *http.Request) (in adminKeyRequest, err error) {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in); err != nil {
+		return in, awserr.Newf(awserr.ValidationError, "the request is not JSON: %v", err)
+	}
+	return in, nil
+}
