@@ -16,10 +16,11 @@ import (
 const maxDepth = 8
 
 var (
-	secretType = reflect.TypeFor[secret.String]()
-	timeType   = reflect.TypeFor[time.Time]()
-	blobType   = reflect.TypeFor[[]byte]()
-	intMapType = reflect.TypeFor[map[string]int]()
+	secretType  = reflect.TypeFor[secret.String]()
+	timeType    = reflect.TypeFor[time.Time]()
+	blobType    = reflect.TypeFor[[]byte]()
+	intMapType  = reflect.TypeFor[map[string]int]()
+	textMapType = reflect.TypeFor[map[string]string]()
 )
 
 // rules are the constraints on one value.
@@ -135,6 +136,8 @@ func (f *Field) setKind(t reflect.Type, outer []reflect.Type) error {
 		f.Kind = Blob
 	case t == intMapType:
 		f.Kind = IntMap
+	case t == textMapType:
+		f.Kind = TextMap
 	case t.Kind() == reflect.String:
 		f.Kind = String
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int32 || t.Kind() == reflect.Int64:

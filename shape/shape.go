@@ -46,6 +46,7 @@ const (
 	StructList                 // []struct
 	Struct                     // a structure of its own
 	IntMap                     // map[string]int
+	TextMap                    // map[string]string
 )
 
 // Shape is the compiled form of one struct type. It is immutable and safe for concurrent use.

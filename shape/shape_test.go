@@ -41,18 +41,19 @@ func TestOf_Fields(t *testing.T) {
 	type status string
 	type everything struct {
 		page          `aws:",inline"`
-		SAMLAssertion secret.String  `aws:"SAMLAssertion"`
-		Status        status         `aws:"Status" enum:"Active,Inactive"`
-		Optional      *bool          `aws:"Optional,required"`
-		Document      *string        `aws:"Document,urlencoded,always"`
-		Count         *int64         `aws:"Count" range:"1,"`
-		Created       time.Time      `aws:"Created"`
-		Seed          []byte         `aws:"Seed"`
-		Names         []status       `aws:"Names"`
-		Refs          []policyRef    `aws:"Refs,always"`
-		Boundary      *policyRef     `aws:"Boundary"`
-		SummaryMap    map[string]int `aws:"SummaryMap"`
-		notOnTheWire  int            `aws:"-"`
+		SAMLAssertion secret.String     `aws:"SAMLAssertion"`
+		Status        status            `aws:"Status" enum:"Active,Inactive"`
+		Optional      *bool             `aws:"Optional,required"`
+		Document      *string           `aws:"Document,urlencoded,always"`
+		Count         *int64            `aws:"Count" range:"1,"`
+		Created       time.Time         `aws:"Created"`
+		Seed          []byte            `aws:"Seed"`
+		Names         []status          `aws:"Names"`
+		Refs          []policyRef       `aws:"Refs,always"`
+		Boundary      *policyRef        `aws:"Boundary"`
+		SummaryMap    map[string]int    `aws:"SummaryMap"`
+		Details       map[string]string `aws:"Details"`
+		notOnTheWire  int               `aws:"-"`
 	}
 	_ = everything{notOnTheWire: 1}
 	type row struct {
@@ -73,6 +74,7 @@ func TestOf_Fields(t *testing.T) {
 		{Name: "Refs", Path: "refs", Members: "Refs.member.", Kind: shape.StructList, Always: true, HasElem: true},
 		{Name: "Boundary", Path: "boundary", Members: "Boundary.", Kind: shape.Struct, Pointer: true, HasElem: true},
 		{Name: "SummaryMap", Path: "summaryMap", Kind: shape.IntMap},
+		{Name: "Details", Path: "details", Kind: shape.TextMap},
 	}
 	s := shape.For[everything]()
 	var got []row

@@ -87,7 +87,7 @@ func (c *collector) member(f *Field, v reflect.Value) {
 		for i := range v.Len() {
 			c.within(f, i+1, v.Index(i))
 		}
-	case Bool, Time, IntMap: // their type says it all
+	case Bool, Time, IntMap, TextMap: // their type says it all
 	}
 }
 
@@ -236,7 +236,7 @@ func (f *Field) Absent(v reflect.Value) bool {
 		return v.Addr().Interface().(*secret.String).IsZero()
 	case Time:
 		return v.Addr().Interface().(*time.Time).IsZero()
-	case Blob, StringList, StructList, IntMap:
+	case Blob, StringList, StructList, IntMap, TextMap:
 		return v.IsNil()
 	default:
 		return false

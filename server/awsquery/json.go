@@ -77,7 +77,7 @@ func emptyJSON(k shape.Kind) string {
 	switch k {
 	case shape.StringList, shape.StructList:
 		return "[]"
-	case shape.Struct, shape.IntMap:
+	case shape.Struct, shape.IntMap, shape.TextMap:
 		return "{}"
 	default:
 		return `""`
@@ -108,7 +108,9 @@ func appendMemberJSON(dst []byte, f *shape.Field, v reflect.Value) []byte {
 	case shape.StringList, shape.StructList:
 		return appendListJSON(dst, f, v)
 	case shape.IntMap:
-		return appendMapJSON(dst, *v.Addr().Interface().(*map[string]int))
+		return appendMapJSON(dst, *v.Addr().Interface().(*map[string]int), appendNumber)
+	case shape.TextMap:
+		return appendMapJSON(dst, *v.Addr().Interface().(*map[string]string), appendString)
 	}
 	return dst
 }
@@ -128,17 +130,19 @@ func appendListJSON(dst []byte, f *shape.Field, v reflect.Value) []byte {
 	return append(dst, ']')
 }
 
-func appendMapJSON(dst []byte, m map[string]int) []byte {
+func appendMapJSON[V any](dst []byte, m map[string]V, appendValue func([]byte, V) []byte) []byte {
 	dst = append(dst, '{')
 	for i, key := range slices.Sorted(maps.Keys(m)) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(appendString(dst, key), ':')
-		dst = strconv.AppendInt(dst, int64(m[key]), 10)
+		dst = appendValue(dst, m[key])
 	}
 	return append(dst, '}')
 }
+
+func appendNumber(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }
 
 // appendString quotes s (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
 func appendString(dst []byte, s string) []byte {

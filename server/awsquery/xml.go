@@ -110,17 +110,19 @@ func appendMemberXML(dst []byte, f *shape.Field, v reflect.Value) []byte {
 			dst = append(dst, `</member>`...)
 		}
 	case shape.IntMap:
-		dst = appendMapXML(dst, *v.Addr().Interface().(*map[string]int))
+		dst = appendMapXML(dst, *v.Addr().Interface().(*map[string]int), appendNumber)
+	case shape.TextMap:
+		dst = appendMapXML(dst, *v.Addr().Interface().(*map[string]string), appendText)
 	}
 	return dst
 }
 
-func appendMapXML(dst []byte, m map[string]int) []byte {
+func appendMapXML[V any](dst []byte, m map[string]V, appendValue func([]byte, V) []byte) []byte {
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		dst = append(dst, `<entry>`...)
 		dst = appendElement(dst, "key", key)
 		dst = append(dst, `<value>`...)
-		dst = strconv.AppendInt(dst, int64(m[key]), 10)
+		dst = appendValue(dst, m[key])
 		dst = append(dst, `</value></entry>`...)
 	}
 	return dst

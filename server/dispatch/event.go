@@ -113,7 +113,7 @@ func reason(err error) []audit.Attr {
 // attributes lists the members of a structure under CloudTrail's names. Secrets and blobs are left out.
 func attributes(s *shape.Shape, v reflect.Value) []audit.Attr {
 	fields := s.Fields()
-	attrs := make([]audit.Attr, 0, len(fields))
+	attrs := make([]audit.Attr, 0, 4) // of a dozen members few are given
 	for i := range fields {
 		f := &fields[i]
 		value := f.Value(v)
@@ -142,7 +142,7 @@ func attributes(s *shape.Shape, v reflect.Value) []audit.Attr {
 				list[j] = attributes(f.Elem, value.Index(j))
 			}
 			attrs = append(attrs, audit.Objects(f.Path, list))
-		case shape.Secret, shape.Blob, shape.IntMap:
+		case shape.Secret, shape.Blob, shape.IntMap, shape.TextMap:
 		}
 	}
 	return attrs
