@@ -15,7 +15,9 @@ const dateFormat = "2006-01-02T15:04:05Z"
 // callerKeys sets the condition keys that tell who calls and how. A key that does not apply is absent, never empty.
 // Source: AWS IAM User Guide, "AWS global condition context keys".
 func callerKeys(ctx *policy.Context, c *authn.Caller) {
-	ctx.Set("aws:userid", c.UserID)
+	if c.UserID != "" { // a simulated role session has no name
+		ctx.Set("aws:userid", c.UserID)
+	}
 	ctx.Set("aws:PrincipalAccount", c.Account)
 	switch c.Kind {
 	case authn.Root:
@@ -87,13 +89,18 @@ func sessionKeys(ctx *policy.Context, c *authn.Caller) {
 	}
 }
 
+// Clock sets the keys that tell the time of a call.
+func Clock(ctx *policy.Context, now time.Time) {
+	ctx.Set("aws:CurrentTime", now.UTC().Format(dateFormat))
+	ctx.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
+}
+
 // requestKeys sets the condition keys of the call itself and of the resource. They come after the caller's, and the
 // operation's own keys last: a caller cannot set reserved keys, because none of the names is the caller's to choose but
 // the tag keys, and those sit behind a fixed prefix.
 func requestKeys(ctx *policy.Context, c *authn.Caller, q *Question) {
 	r := c.Request
-	ctx.Set("aws:CurrentTime", r.Time.UTC().Format(dateFormat))
-	ctx.Set("aws:EpochTime", strconv.FormatInt(r.Time.Unix(), 10))
+	Clock(ctx, r.Time)
 	ctx.Set("aws:SecureTransport", strconv.FormatBool(r.SecureTransport))
 	ctx.Set("aws:UserAgent", r.UserAgent)
 	ctx.Set("aws:SourceIp", r.SourceIP)
