@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGES := ./...
 FUZZTIME ?= 30s
 
-.PHONY: run build test unit lint fuzz bench tools clean
+.PHONY: run build test unit lint proto fuzz bench tools clean
 
 run: ## start stint on ./stint-data
 	$(GO) run ./cmd/stint serve
@@ -21,6 +21,9 @@ unit:
 
 lint:
 	./scripts/lint.sh
+
+proto: ## lint the .proto files and generate their Go code
+	./scripts/proto.sh
 
 tools: ## install what the tests need and the machine lacks
 	./scripts/tools.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# gofmt, go vet, staticcheck, and govulncheck where its data can be reached. The linters are modules of their own
-# (scripts/lint/go.mod), so that they are not dependencies of stint.
+# gofmt, go vet, staticcheck, the .proto files and their Go code, and govulncheck where its data can be reached. The linters are
+# modules of their own (scripts/lint/go.mod, scripts/proto/go.mod), so that they are not dependencies of stint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ if [ -n "$unformatted" ]; then
 fi
 go vet ./...
 go tool -modfile=scripts/lint/go.mod staticcheck ./...
+./scripts/proto.sh --check
 if ! out=$(go tool -modfile=scripts/lint/go.mod govulncheck ./... 2>&1); then
 	if grep -qE 'fetching vulnerabilities|dial tcp|no such host|lookup ' <<<"$out"; then
 		echo "govulncheck: its data cannot be reached from here; not checked" >&2

@@ -236,7 +236,10 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	public := s.httpServer(s.publicHandler(front))
 	ops := s.httpServer(opsHandler(m, func() bool { return !draining.Load() }, s.checks(), s.cfg.Pprof))
 	admin := s.httpServer(s.adminHandler())
-	rpc := grpcapi.New(grpcapi.Config{TLS: listeners.tlsConfig("h2")})
+	rpc, err := grpcapi.New(grpcapi.Config{Front: front, Log: s.log, TLS: listeners.tlsConfig("h2")})
+	if err != nil {
+		return err
+	}
 
 	// Background work outlives the listeners: calls that drain still need it.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
