@@ -76,20 +76,18 @@ func Decide(c *authn.Caller, q *Question) policy.Decision {
 // maxDecisions bounds what is noted of one call; no operation asks nearly as much.
 const maxDecisions = 16
 
-// usualKeys is how many condition keys a call without tags has.
-const usualKeys = 18
-
-// scratch is what one decision is made on.
+// scratch is what one decision is made on, allocated at once.
 type scratch struct {
 	principal policy.Principal
 	req       policy.Request
 	set       policy.Policies
 	context   policy.Context
+	room      policy.Room
 }
 
 func (s *scratch) request(c *authn.Caller, q *Question) {
 	s.principal = principal(c)
-	s.context.Grow(usualKeys)
+	s.context.Use(&s.room)
 	callerKeys(&s.context, c)
 	requestKeys(&s.context, c, q)
 	s.req = policy.Request{

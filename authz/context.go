@@ -1,7 +1,9 @@
 package authz
 
 import (
+	"cmp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stint-sts/stint/authn"
@@ -11,6 +13,9 @@ import (
 
 // dateFormat is how dates stand in the request context (AWS IAM User Guide, "Date condition operators").
 const dateFormat = "2006-01-02T15:04:05Z"
+
+// globalRegion is the region of calls that name none, as of AWS's global STS endpoint.
+const globalRegion = "us-east-1"
 
 // callerKeys sets the condition keys that tell who calls and how. A key that does not apply is absent, never empty.
 // Source: AWS IAM User Guide, "AWS global condition context keys".
@@ -81,18 +86,31 @@ func sessionKeys(ctx *policy.Context, c *authn.Caller) {
 		ctx.Set("aws:FederatedProvider", s.Provider)
 	}
 	for key, values := range s.FederatedKeys {
-		if len(values) == 1 {
+		switch {
+		case isReserved(key):
+		case len(values) == 1:
 			ctx.Set(key, values[0])
-		} else {
+		default:
 			ctx.SetList(key, values)
 		}
 	}
 }
 
+// isReserved reports a key that only stint sets. An identity provider chooses how its own keys are called: an issuer whose name
+// is aws must not say who calls.
+func isReserved(key string) bool {
+	prefix, _, _ := strings.Cut(key, ":")
+	return strings.EqualFold(prefix, "aws") || strings.EqualFold(prefix, "sts") || strings.EqualFold(prefix, "iam")
+}
+
 // Clock sets the keys that tell the time of a call.
 func Clock(ctx *policy.Context, now time.Time) {
-	ctx.Set("aws:CurrentTime", now.UTC().Format(dateFormat))
-	ctx.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
+	var room [len(dateFormat) + 20]byte
+	b := now.UTC().AppendFormat(room[:0], dateFormat)
+	date := len(b)
+	text := string(strconv.AppendInt(b, now.Unix(), 10)) // one allocation for both
+	ctx.Set("aws:CurrentTime", text[:date])
+	ctx.Set("aws:EpochTime", text[date:])
 }
 
 // requestKeys sets the condition keys of the call itself and of the resource. They come after the caller's, and the
@@ -105,9 +123,7 @@ func requestKeys(ctx *policy.Context, c *authn.Caller, q *Question) {
 	ctx.Set("aws:UserAgent", r.UserAgent)
 	ctx.Set("aws:SourceIp", r.SourceIP)
 	ctx.Set("aws:ViaAWSService", "false")
-	if r.Region != "" {
-		ctx.Set("aws:RequestedRegion", r.Region)
-	}
+	ctx.Set("aws:RequestedRegion", cmp.Or(r.Region, globalRegion))
 	if r.Referer != "" {
 		ctx.Set("aws:Referer", r.Referer)
 	}

@@ -1,7 +1,5 @@
 package policy
 
-import "slices"
-
 // Context is a request context: condition keys with their values. Keys ignore case. A key is single-valued or multivalued by
 // declaration, not by how many values it happens to hold, and a key that is absent differs from one that is empty.
 //
@@ -37,11 +35,17 @@ func (c *Context) Reset(base *Context) {
 	c.base, c.hashes, c.entries = base, c.hashes[:0], c.entries[:0]
 }
 
-// Grow makes room for n more keys.
-func (c *Context) Grow(n int) {
-	c.hashes = slices.Grow(c.hashes, n)
-	c.entries = slices.Grow(c.entries, n)
+// Room is memory for the keys of one Context, for a caller who allocates it together with other things.
+type Room struct {
+	hashes  [roomSize]uint32
+	entries [roomSize]entry
 }
+
+// roomSize is how many condition keys a call without tags has.
+const roomSize = 18
+
+// Use makes c, which must be empty, keep its keys in room as long as they fit. The room must serve no other Context.
+func (c *Context) Use(room *Room) { c.hashes, c.entries = room.hashes[:0], room.entries[:0] }
 
 // Set gives key one value and makes it single-valued.
 func (c *Context) Set(key, value string) {
