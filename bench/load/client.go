@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,6 +38,9 @@ func dial(ctx context.Context, address string) (*connection, error) {
 	}
 	return &connection{net: c, reader: bufio.NewReader(c), host: address, invokeID: "8f0a6a3c-5f0e-4f0b-9a3e-1f2d3c4b5a69"}, nil
 }
+
+// errUnavailable is an answer 503. On a machine that is busy with other things Redis may be silent for longer than stint waits.
+var errUnavailable = errors.New("the server answered 503")
 
 // userAgent is as long as what an SDK sends.
 const userAgent = "aws-sdk-go-v2/1.48.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/sts#1.52.0 m/E,g"
@@ -76,6 +80,9 @@ func (c *connection) call(key credentials, form []byte) ([]byte, error) {
 	c.answer.Reset()
 	if _, err := c.answer.ReadFrom(response.Body); err != nil {
 		return nil, err
+	}
+	if response.StatusCode == http.StatusServiceUnavailable {
+		return nil, errUnavailable
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s", response.Status, c.answer.Bytes()[:min(512, c.answer.Len())])

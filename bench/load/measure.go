@@ -20,11 +20,13 @@ type load struct {
 	server *server
 	key    credentials
 	form   form
-	next   *atomic.Int64 // number of the next request
+	next   atomic.Int64 // number of the last request
+
+	unavailable atomic.Int64 // requests that were answered 503
 }
 
 func newLoad(name string, s *server, key credentials, f form) *load {
-	return &load{name: name, server: s, key: key, form: f, next: new(atomic.Int64)}
+	return &load{name: name, server: s, key: key, form: f}
 }
 
 // sample is what one round of a load gave.
@@ -45,7 +47,7 @@ func (l *load) run(ctx context.Context, requests, workers int) (sample, error) {
 	latencies, err := l.send(ctx, requests, workers)
 	elapsed := time.Since(began)
 	if err != nil {
-		return sample{}, fmt.Errorf("%s: %w", l.name, err)
+		return sample{}, fmt.Errorf("%s: %w\n%s", l.name, err, l.server.lastWords())
 	}
 	after, err := l.counters(ctx)
 	if err != nil {
@@ -95,7 +97,9 @@ func (l *load) work(ctx context.Context, requests int) (latencies []time.Duratio
 		}
 		body := l.form(l.next.Add(1))
 		began := time.Now()
-		if _, err := c.call(l.key, body); err != nil {
+		if _, err := c.call(l.key, body); errors.Is(err, errUnavailable) {
+			l.unavailable.Add(1)
+		} else if err != nil {
 			return nil, err
 		}
 		latencies = append(latencies, time.Since(began))
@@ -144,6 +148,9 @@ func (b *bench) interleave(ctx context.Context, requests int, loads []*load) (ma
 				return nil, err
 			}
 			all[l] = append(all[l], s)
+			if n := l.unavailable.Swap(0); n > 0 {
+				progress("%s: %d of %d requests were answered 503; the figures include them", l.name, n, requests)
+			}
 		}
 	}
 	medians := make(map[*load]sample)

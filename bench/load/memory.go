@@ -28,13 +28,15 @@ func (b *bench) measureMemory(ctx context.Context) error {
 			return err
 		}
 		more := max(b.workers, b.memory-warm)
+		l.unavailable.Store(0)
 		all, err := b.fill(ctx, l, more, url)
 		if err != nil {
 			return err
 		}
 		perSession := "-"
 		if url != "" {
-			perSession = fmt.Sprintf("%.0f", float64(all.redis-few.redis)/float64(more/b.workers*b.workers))
+			made := int64(more/b.workers*b.workers) - l.unavailable.Load()
+			perSession = fmt.Sprintf("%.0f", float64(all.redis-few.redis)/float64(made))
 		}
 		t.add(s.name, mebibytes(s.idleRSS), mebibytes(few.resident), mebibytes(all.resident), perSession)
 	}
