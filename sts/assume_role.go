@@ -166,7 +166,8 @@ func (in *AssumeRoleInput) keys(k *policy.Context, sourceIdentity string) {
 func (s *Service) roleDuration(c *authn.Caller, role *authn.Entity, requested *int32) (time.Duration, error) {
 	d := seconds(requested, min(defaultRoleDuration, role.MaxSessionDuration, s.maxChained))
 	if d > role.MaxSessionDuration {
-		return 0, awserr.New(awserr.ValidationError, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+		return 0, awserr.Wrap(awserr.ValidationError, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+			fmt.Errorf("duration: expected at most %s, got %s", role.MaxSessionDuration, d))
 	}
 	if c.Kind == authn.RoleSession && d > s.maxChained {
 		return 0, awserr.Newf(awserr.ValidationError,

@@ -11,6 +11,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 )
 
 func requestID(t *testing.T, err error) string {
@@ -51,9 +52,24 @@ func TestExplain(t *testing.T) {
 	}
 
 	_, err = alice.assume("arn:aws:iam::111122223333:role/missing", nil)
-	if got := explained(requestID(t, err)); !strings.Contains(got, "because   role arn:aws:iam::111122223333:role/missing: no such record") &&
-		!strings.Contains(got, "unknown") {
+	if got := explained(requestID(t, err)); !strings.Contains(got, "because   role arn:aws:iam::111122223333:role/missing: no such record") {
 		t.Errorf("a missing role:\n%s", got)
+	}
+	tagged := func(in *sts.AssumeRoleInput) {
+		in.ExternalId, in.Tags = new("open-sesame"), []ststypes.Tag{{Key: new("team"), Value: new("red")}}
+	}
+	_, err = alice.assume(role, tagged)
+	got := explained(requestID(t, err))
+	first, second := strings.Index(got, "1. sts:AssumeRole on "+role+": Allow\n   trust policy of "+role+", statement 1 (Friends)\n"),
+		strings.Index(got, "2. sts:TagSession on "+role+": ImplicitDeny\n   because no role trust policy allows the sts:TagSession action\n")
+	if first < 0 || second < first {
+		t.Errorf("a session tag that the role does not take:\n%s", got)
+	}
+	_, err = alice.assume(role, func(in *sts.AssumeRoleInput) {
+		in.ExternalId, in.DurationSeconds = new("open-sesame"), new(int32(7200))
+	})
+	if got := explained(requestID(t, err)); !strings.Contains(got, "because   duration: expected at most 1h0m0s, got 2h0m0s") {
+		t.Errorf("too long a session:\n%s", got)
 	}
 	_, err = n.client("AKIAWDB7XWLS3OBANPCE", "x", "").sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if got := explained(requestID(t, err)); !strings.Contains(got, "nobody was authenticated") || !strings.Contains(got, "access key") {

@@ -92,7 +92,11 @@ func deciding(d *authn.Decision) string {
 		return "no policy was needed"
 	}
 	documents := layerDocuments(&d.Policies, &policy.LayerTrace{Kind: r.Kind, Level: r.Level})
-	s := fmt.Sprintf("%s policy %s, statement %d", r.Kind, documentName(documents, r.Document), r.Statement+1)
+	s := documentName(documents, r.Document)
+	if strings.HasPrefix(s, "arn:") || strings.HasPrefix(s, "number ") { // other names say what they are
+		s = r.Kind.String() + " policy " + s
+	}
+	s = fmt.Sprintf("%s, statement %d", s, r.Statement+1)
 	if r.Sid != "" {
 		s += " (" + r.Sid + ")"
 	}
@@ -132,8 +136,8 @@ func explainLayer(l *policy.LayerTrace, documents []*policy.Document) ExplainedL
 		e.Summary = "none attached"
 	default:
 		e.Summary = l.Effect.String()
-		if l.Grant != "" {
-			e.Summary += ", names the caller " + l.Grant
+		if l.Grant != "" && l.Effect == policy.Allow {
+			e.Summary += ", " + l.Grant
 		}
 	}
 	for i, d := range l.Documents {
