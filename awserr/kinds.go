@@ -36,18 +36,19 @@ var (
 
 // Errors that the IAM model adds (IAM API model 2010-05-08).
 var (
-	ConcurrentModification  = define("ConcurrentModification", 409, codes.Aborted, Sender)
-	DeleteConflict          = define("DeleteConflict", 409, codes.FailedPrecondition, Sender)
-	EntityAlreadyExists     = define("EntityAlreadyExists", 409, codes.AlreadyExists, Sender)
-	FeatureDisabled         = define("FeatureDisabled", 404, codes.FailedPrecondition, Sender)
-	FeatureEnabled          = define("FeatureEnabled", 409, codes.AlreadyExists, Sender)
-	InvalidInput            = define("InvalidInput", 400, codes.InvalidArgument, Sender)
-	LimitExceeded           = define("LimitExceeded", 409, codes.ResourceExhausted, Sender)
-	MalformedPolicyDocument = define("MalformedPolicyDocument", 400, codes.InvalidArgument, Sender)
-	NoSuchEntity            = define("NoSuchEntity", 404, codes.NotFound, Sender)
-	PolicyEvaluation        = define("PolicyEvaluation", 500, codes.Internal, Receiver)
-	PolicyNotAttachable     = define("PolicyNotAttachable", 400, codes.FailedPrecondition, Sender)
-	UnmodifiableEntity      = define("UnmodifiableEntity", 400, codes.FailedPrecondition, Sender)
+	ConcurrentModification    = define("ConcurrentModification", 409, codes.Aborted, Sender)
+	DeleteConflict            = define("DeleteConflict", 409, codes.FailedPrecondition, Sender)
+	EntityAlreadyExists       = define("EntityAlreadyExists", 409, codes.AlreadyExists, Sender)
+	FeatureDisabled           = define("FeatureDisabled", 404, codes.FailedPrecondition, Sender)
+	FeatureEnabled            = define("FeatureEnabled", 409, codes.AlreadyExists, Sender)
+	InvalidAuthenticationCode = define("InvalidAuthenticationCode", 403, codes.PermissionDenied, Sender)
+	InvalidInput              = define("InvalidInput", 400, codes.InvalidArgument, Sender)
+	LimitExceeded             = define("LimitExceeded", 409, codes.ResourceExhausted, Sender)
+	MalformedPolicyDocument   = define("MalformedPolicyDocument", 400, codes.InvalidArgument, Sender)
+	NoSuchEntity              = define("NoSuchEntity", 404, codes.NotFound, Sender)
+	PolicyEvaluation          = define("PolicyEvaluation", 500, codes.Internal, Receiver)
+	PolicyNotAttachable       = define("PolicyNotAttachable", 400, codes.FailedPrecondition, Sender)
+	UnmodifiableEntity        = define("UnmodifiableEntity", 400, codes.FailedPrecondition, Sender)
 )
 
 var all []*Kind

@@ -177,6 +177,9 @@ func (p *InstanceProfile) ARN() string {
 	return arn.Entity(p.Account, "instance-profile", p.Path, p.Name)
 }
 
+// ARN returns the device's ARN, which is its serial number.
+func (d *MFADevice) ARN() string { return d.Serial }
+
 // ARN returns the provider's ARN.
 func (p *OIDCProvider) ARN() string {
 	return arn.Entity(p.Account, "oidc-provider", "/", strings.TrimPrefix(p.URL, "https://"))

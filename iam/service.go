@@ -10,6 +10,7 @@ import (
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/authz"
 	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/mfa"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/signer"
@@ -18,11 +19,12 @@ import (
 // Config is what a Service needs. All fields are required unless they say a default.
 type Config struct {
 	Directory *Directory
-	Master    *seal.Key // seals long-lived secret access keys
+	Master    *seal.Key // seals long-lived secret access keys and seeds of MFA devices
 	Managed   ManagedCatalog
 	Outbound  Outbound // outbound federation
-	Quotas    Quotas   // default DefaultQuotas()
-	KeyPrefix string   // of long-lived access key ids; default "AKIA"
+	Codes     *mfa.Verifier
+	Quotas    Quotas // default DefaultQuotas()
+	KeyPrefix string // of long-lived access key ids; default "AKIA"
 	Now       func() time.Time
 	Rand      io.Reader
 }
@@ -35,6 +37,7 @@ type Service struct {
 	master   *seal.Key
 	managed  ManagedCatalog
 	outbound Outbound
+	codes    *mfa.Verifier
 	quotas   Quotas
 	prefix   string
 	now      func() time.Time
@@ -50,7 +53,7 @@ func NewService(cfg Config) *Service {
 		cfg.KeyPrefix = "AKIA"
 	}
 	return &Service{
-		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, outbound: cfg.Outbound, quotas: cfg.Quotas,
+		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, outbound: cfg.Outbound, codes: cfg.Codes, quotas: cfg.Quotas,
 		prefix: cfg.KeyPrefix, now: cfg.Now, rand: cfg.Rand,
 	}
 }

@@ -2,56 +2,14 @@ package iam
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
 )
 
-// This file answers what tools ask before they delete a user: its MFA devices, and the kinds of credentials that stint does
-// not have. Such a list is empty for every user, and truthfully so.
-
-// ListMFADevicesInput is the input of ListMFADevices.
-type ListMFADevicesInput struct {
-	UserName  string `aws:"UserName" len:"1,128" pattern:"entityName"` // default: the caller
-	PageInput `aws:",inline"`
-}
-
-// ListMFADevicesOutput is the output of ListMFADevices.
-type ListMFADevicesOutput struct {
-	MFADevices []MFADeviceInfo `aws:"MFADevices,always"`
-	PageOutput `aws:",inline"`
-}
-
-// MFADeviceInfo is how ListMFADevices shows a device. Root's devices have no user name.
-type MFADeviceInfo struct {
-	UserName     string    `aws:"UserName"`
-	SerialNumber string    `aws:"SerialNumber"`
-	EnableDate   time.Time `aws:"EnableDate"`
-}
-
-// ListMFADevices shows the MFA devices of a user, or without a name of the caller, in order of their serial numbers.
-func (s *Service) ListMFADevices(ctx context.Context, c *authn.Caller, in *ListMFADevicesInput) (*ListMFADevicesOutput, error) {
-	return read(ctx, s, func(tx Tx) (*ListMFADevicesOutput, error) {
-		o, err := s.owner(tx, access{caller: c, action: "iam:ListMFADevices"}, in.UserName)
-		if err != nil {
-			return nil, err
-		}
-		all, err := list[MFADevice](tx, Query{Account: c.Account, Target: o.id})
-		if err != nil {
-			return nil, err
-		}
-		slices.SortFunc(all, func(a, b *MFADevice) int { return strings.Compare(a.Serial, b.Serial) })
-		devices, next, err := pageOf(all, in.PageInput, byName[*MFADevice])
-		out := &ListMFADevicesOutput{PageOutput: next}
-		for _, d := range devices {
-			out.MFADevices = append(out.MFADevices, MFADeviceInfo{UserName: o.name(), SerialNumber: d.Serial, EnableDate: d.EnableDate})
-		}
-		return out, err
-	})
-}
+// This file answers what tools ask before they delete a user about kinds of credentials that stint does not have. Such a list is
+// empty for every user, and truthfully so.
 
 // GetLoginProfileInput is the input of GetLoginProfile.
 type GetLoginProfileInput struct {

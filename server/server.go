@@ -23,6 +23,7 @@ import (
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/iam/managed"
 	"github.com/stint-sts/stint/iam/store"
+	"github.com/stint-sts/stint/mfa"
 	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/server/grpcapi"
@@ -46,7 +47,8 @@ type Server struct {
 	directory *iam.Directory
 	signer    *signer.Signer
 	issuers   *issuers
-	sessions  session.Store
+	sessions  sessionState
+	codes     *mfa.Verifier
 	audit     *audit.Recorder
 	iam       *iam.Service
 	sts       *sts.Service
@@ -66,7 +68,7 @@ func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		s.openData, s.openDirectory, s.openSigner, s.openSessions, s.openAudit, s.openServices,
+		s.openData, s.openSessions, s.openDirectory, s.openSigner, s.openAudit, s.openServices,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -116,7 +118,7 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 	s.issuers = &issuers{directory: s.directory}
 	s.issuers.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
 	s.iam = iam.NewService(iam.Config{
-		Directory: s.directory, Master: s.master, Managed: policies, Outbound: s.issuers, Quotas: s.cfg.Quotas,
+		Directory: s.directory, Master: s.master, Managed: policies, Outbound: s.issuers, Codes: s.codes, Quotas: s.cfg.Quotas,
 		KeyPrefix: s.cfg.LongLivedPrefix, Now: time.Now, Rand: rand.Reader,
 	})
 	return nil
@@ -143,6 +145,13 @@ func (s *Server) openSigner(ctx context.Context) (err error) {
 	return nil
 }
 
+// sessionState is what both backends of session keep.
+type sessionState interface {
+	session.Store
+	session.Guard
+	session.Throttle
+}
+
 // ringCheck is how often a node looks whether the key ring has changed or a rotation is due.
 const ringCheck = 10 * time.Second
 
@@ -166,6 +175,7 @@ func (s *Server) openSessions(ctx context.Context) error {
 		}
 	}
 	s.closers = append(s.closers, s.sessions.Close)
+	s.codes = mfa.New(mfa.Config{Guard: session.Once{Guard: s.sessions}, Throttle: s.sessions, Now: time.Now})
 	return nil
 }
 
@@ -202,7 +212,7 @@ func (s *Server) auditDir() string {
 
 func (s *Server) openServices(context.Context) error {
 	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, MaxChained: s.cfg.MaxChained,
-		ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master})
+		ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
 }

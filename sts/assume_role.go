@@ -74,6 +74,9 @@ func (s *Service) AssumeRole(ctx context.Context, c *authn.Caller, in *AssumeRol
 	if err != nil {
 		return nil, err
 	}
+	if g.proved, err = s.verifyMFA(ctx, c, in.SerialNumber, in.TokenCode); err != nil {
+		return nil, err
+	}
 	role, err := s.trusting(ctx, c, roleARN, in, g)
 	if err != nil {
 		return nil, err
@@ -110,9 +113,6 @@ func (in *AssumeRoleInput) check() error {
 	if len(in.ProvidedContexts) > 0 {
 		return awserr.New(awserr.ValidationError, "ProvidedContexts is not supported.")
 	}
-	if in.SerialNumber != "" || !in.TokenCode.IsZero() {
-		return refuseMFA(in.SerialNumber, in.TokenCode)
-	}
 	return checkTags(in.Tags, in.TransitiveTagKeys)
 }
 
@@ -129,7 +129,7 @@ func (s *Service) trusting(ctx context.Context, c *authn.Caller, roleARN arn.ARN
 		ResourceTags:    g.overlay(role.Tags),
 		RequestTags:     g.requested,
 		ResourcePolicy:  role.Trust,
-		Keys:            func(k *policy.Context) { in.keys(k, g.sourceIdentity) },
+		Keys:            func(k *policy.Context) { in.keys(k, g) },
 	}
 	actions := make([]string, 1, 3)
 	actions[0] = actionAssumeRole
@@ -149,13 +149,16 @@ func (s *Service) trusting(ctx context.Context, c *authn.Caller, roleARN arn.ARN
 }
 
 // keys sets the condition keys of AssumeRole (AWS IAM User Guide, "Available keys for AWS STS").
-func (in *AssumeRoleInput) keys(k *policy.Context, sourceIdentity string) {
+func (in *AssumeRoleInput) keys(k *policy.Context, g *grant) {
 	k.Set("sts:RoleSessionName", in.RoleSessionName)
 	if in.ExternalID != "" {
 		k.Set("sts:ExternalId", in.ExternalID)
 	}
-	if sourceIdentity != "" {
-		k.Set("sts:SourceIdentity", sourceIdentity)
+	if g.sourceIdentity != "" {
+		k.Set("sts:SourceIdentity", g.sourceIdentity)
+	}
+	if g.proved {
+		setMFA(k)
 	}
 	if len(in.TransitiveTagKeys) > 0 {
 		k.SetList("sts:TransitiveTagKeys", in.TransitiveTagKeys)

@@ -33,6 +33,7 @@ type world struct {
 	records  []*session.Record
 	minted   int
 	putErr   error
+	mfa      testMFA
 }
 
 func newWorld(t *testing.T) *world {
@@ -40,7 +41,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) service() *sts.Service {
-	return sts.New(sts.Config{Directory: w, Minter: w, Sessions: w})
+	return sts.New(sts.Config{Directory: w, Minter: w, Sessions: w, Devices: w, Codes: w})
 }
 
 func (w *world) RoleByARN(_ context.Context, a arn.ARN) (*authn.Entity, error) {

@@ -16,6 +16,7 @@ type grant struct {
 	tags           []signer.Tag // of the new session
 	transitive     []string     // keys of tags that pass on
 	sourceIdentity string
+	proved         bool // a second factor, in this call; the session does not inherit it
 	packed         *int32
 }
 

@@ -46,6 +46,8 @@ type Config struct {
 	Sessions   Sessions
 	Identities Identities
 	Sealer     Sealer // of encoded authorization messages
+	Devices    Devices
+	Codes      Codes
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
@@ -60,6 +62,8 @@ type Service struct {
 	sessions   Sessions
 	identities Identities
 	sealer     Sealer
+	devices    Devices
+	codes      Codes
 	maxChained time.Duration
 	management string
 }
@@ -71,7 +75,7 @@ func New(cfg Config) *Service {
 	}
 	return &Service{
 		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities, sealer: cfg.Sealer,
-		maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
+		devices: cfg.Devices, codes: cfg.Codes, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }
 

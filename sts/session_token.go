@@ -35,14 +35,15 @@ func (s *Service) GetSessionToken(ctx context.Context, c *authn.Caller, in *GetS
 	if c.Session != nil {
 		return nil, awserr.New(awserr.AccessDenied, "Cannot call GetSessionToken with session credentials")
 	}
-	if in.SerialNumber != "" || !in.TokenCode.IsZero() {
-		return nil, refuseMFA(in.SerialNumber, in.TokenCode)
+	proved, err := s.verifyMFA(ctx, c, in.SerialNumber, in.TokenCode)
+	if err != nil {
+		return nil, err
 	}
 	d := seconds(in.DurationSeconds, defaultUserDuration)
 	if c.Kind == authn.Root {
 		d = min(d, maxRootDuration)
 	}
-	creds, err := s.issue(ctx, c, &signer.Claims{
+	claims := &signer.Claims{
 		Kind:         signer.UserSession,
 		Account:      c.Account,
 		ARN:          c.ARN,
@@ -50,20 +51,13 @@ func (s *Service) GetSessionToken(ctx context.Context, c *authn.Caller, in *GetS
 		EntityID:     c.Entity.ID,
 		Parent:       c.AccessKeyID,
 		MinTokenSize: tokenSize(in.MinTokenSize),
-	}, d)
+	}
+	if proved {
+		claims.MFATime = c.Request.Time.UTC().Truncate(time.Second)
+	}
+	creds, err := s.issue(ctx, c, claims, d)
 	if err != nil {
 		return nil, err
 	}
 	return &GetSessionTokenOutput{Credentials: creds, TokenSize: sizeOf(creds)}, nil
-}
-
-// refuseMFA answers a code for a device that is not the caller's. No user of this installation has a device yet, and a
-// serial number or a code that is passed must never be ignored.
-func refuseMFA(serial string, code secret.String) error {
-	if serial == "" || code.IsZero() {
-		return awserr.New(awserr.AccessDenied,
-			"MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.")
-	}
-	return awserr.New(awserr.AccessDenied, "MultiFactorAuthentication failed, unable to validate MFA code.  "+
-		"Please verify your MFA serial number is valid and associated with this user.")
 }
