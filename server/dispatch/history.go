@@ -12,9 +12,8 @@ import (
 // History remembers the last calls for operators who ask why one went as it did. It is safe for concurrent use.
 type History struct {
 	mu    sync.Mutex
-	calls []*pastCall    // a ring
-	next  int            // where the next one goes
-	byID  map[string]int // request id to place
+	calls []*pastCall // a ring
+	next  int         // where the next one goes
 }
 
 // pastCall is one call with everything that was decided on.
@@ -28,7 +27,7 @@ type pastCall struct {
 
 // NewHistory makes a History of the last size calls.
 func NewHistory(size int) *History {
-	return &History{calls: make([]*pastCall, size), byID: make(map[string]int, size)}
+	return &History{calls: make([]*pastCall, size)}
 }
 
 // maxKept bounds the headers that one remembered call may hold, in bytes; of a call beyond it the decisions are dropped, so
@@ -48,11 +47,7 @@ func (h *History) add(call *Call, out *Outcome) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if old := h.calls[h.next]; old != nil {
-		delete(h.byID, old.request.ID)
-	}
 	h.calls[h.next] = p
-	h.byID[p.request.ID] = h.next
 	h.next = (h.next + 1) % len(h.calls)
 }
 
@@ -60,11 +55,12 @@ func (h *History) add(call *Call, out *Outcome) {
 func (h *History) Explain(requestID string) *Explanation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, ok := h.byID[requestID]
-	if !ok {
-		return nil
+	for _, p := range h.calls { // an operator can wait; the calls need no index
+		if p != nil && p.request.ID == requestID {
+			return p.explain()
+		}
 	}
-	return h.calls[i].explain()
+	return nil
 }
 
 func (p *pastCall) explain() *Explanation {
