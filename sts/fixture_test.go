@@ -32,6 +32,7 @@ type world struct {
 	policies map[string]*policy.Document
 	records  []*session.Record
 	minted   int
+	claims   signer.Claims // of the last one minted
 	putErr   error
 	mfa      testMFA
 }
@@ -68,6 +69,7 @@ func (w *world) ManagedPolicy(_ context.Context, account, policyARN string) (*po
 
 func (w *world) Mint(c *signer.Claims) (*signer.Credentials, error) {
 	w.minted++
+	w.claims = *c
 	c.AccessKeyID = fmt.Sprintf("ASIA%016d", w.minted)
 	return &signer.Credentials{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: secret.New("secret"), SessionToken: secret.New("token"), Expiration: c.ExpiresAt,
