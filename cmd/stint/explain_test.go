@@ -88,7 +88,7 @@ func TestExplain(t *testing.T) {
 	alice.mustAssume(role, func(in *sts.AssumeRoleInput) { in.ExternalId = new("open-sesame") })
 
 	n.stop()
-	n = start(t, dir)
+	start(t, dir)
 	for _, want := range wanted {
 		if got := explained(denied); !strings.Contains(got, want) {
 			t.Errorf("after a restart it does not tell %q:\n%s", want, got)
