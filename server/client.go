@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/stint-sts/stint/iam/apply"
 	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/signer"
 )
@@ -123,6 +124,12 @@ func (a *Admin) RotateKey(ctx context.Context, p signer.Purpose) (out signer.Key
 // RemoveKey takes a key out of the ring at once, and ends every session that needs it.
 func (a *Admin) RemoveKey(ctx context.Context, id string) error {
 	return a.call(ctx, http.MethodPost, "/keys/remove", adminKeyRequest{ID: id}, &struct{}{})
+}
+
+// Apply brings accounts to the state that documents say.
+func (a *Admin) Apply(ctx context.Context, documents []apply.Document, options apply.Options) (out apply.Result, err error) {
+	err = a.call(ctx, http.MethodPost, "/apply", AdminApply{documents, options}, &out)
+	return out, err
 }
 
 func (a *Admin) call(ctx context.Context, method, path string, in, out any) error {

@@ -13,13 +13,14 @@ const module = "github.com/stint-sts/stint/"
 
 // layers is the package map of CONTRIBUTING.md, lowest first. A package may import packages of lower layers only.
 var layers = [][]string{
-	{"arn", "awserr", "secret", "seal"},                                           // leaves
+	{"arn", "awserr", "secret", "seal"},                                                  // leaves
 	{"policy", "sigv4", "signer", "session", "mfa", "audit", "shape", "federation/oidc"}, // engines
-	{"policy/lint", "policy/casefile", "sigv4/grpcsig", "proto/stint/sts/v1"},     // readers of an engine's documents
-	{"authn"}, // identity
-	{"authz"}, // what an identity may do
-	{"iam"},   // operations on the directory
-	{"sts"},   // operations on credentials
+	{"policy/lint", "policy/casefile", "sigv4/grpcsig", "proto/stint/sts/v1"},            // readers of an engine's documents
+	{"authn"},     // identity
+	{"authz"},     // what an identity may do
+	{"iam"},       // operations on the directory
+	{"sts"},       // operations on credentials
+	{"iam/apply"}, // the directory as files
 	{"iam/store", "iam/managed", "session/redis", "session/embedded", "federation/fetch"}, // adapters
 	{"server/dispatch"}, // pipeline
 	{"server/awsquery", "server/grpcapi", "stintgrpc"}, // translators

@@ -39,6 +39,7 @@ func commands() []command {
 		{"serve", "", "run the server", serve},
 		{"whoami", "", "tell whose credentials these are", whoami},
 		{"assume", "ROLE_ARN", "assume a role and print its credentials", assume},
+		{"apply", "FILE…", "bring accounts to the state that files say", applyFiles},
 		{"account create", "", "make a further account; prints its root access key once", accountCreate},
 		{"account list", "", "list the accounts", accountList},
 		{"session list", "", "list the live sessions of an account", sessionList},
