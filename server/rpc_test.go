@@ -2,12 +2,17 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	stsv1 "github.com/stint-sts/stint/proto/stint/sts/v1"
@@ -162,5 +167,84 @@ func TestRPC_Signature(t *testing.T) {
 				t.Errorf("error says %+v", e)
 			}
 		})
+	}
+}
+
+// The client of a program: one line, and the credentials of the AWS SDK.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	n := serve(t, nil)
+	alice := n.newUser("alice")
+	asked := 0
+	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		asked++
+		return aws.Credentials{AccessKeyID: alice.AccessKeyID, SecretAccessKey: alice.SecretAccessKey.Reveal()}, nil
+	})
+	client, err := stintgrpc.Dial(n.at.GRPC, stintgrpc.WithCredentials(provider), stintgrpc.WithRegion("eu-north-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	session, err := client.GetSessionToken(t.Context(), &stsv1.GetSessionTokenRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is in the way of the signature is replaced, not added to.
+	crowded := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer x", "x-amz-date", "y", "x-request-source", "z")
+	if who, err := client.GetCallerIdentity(crowded, &stsv1.GetCallerIdentityRequest{}); err != nil || who.GetArn() != "arn:aws:iam::111122223333:user/alice" {
+		t.Errorf("%v, %v", who, err)
+	}
+	if asked != 1 {
+		t.Errorf("the provider was asked %d times", asked)
+	}
+	c := session.GetCredentials()
+	temporary, err := stintgrpc.Dial("dns:///"+n.at.GRPC, stintgrpc.WithCredentials(credentials.NewStaticCredentialsProvider(c.GetAccessKeyId(), c.GetSecretAccessKey(), c.GetSessionToken())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = temporary.Close() }()
+	if who, err := temporary.GetCallerIdentity(t.Context(), &stsv1.GetCallerIdentityRequest{}); err != nil || who.GetArn() != "arn:aws:iam::111122223333:user/alice" {
+		t.Errorf("with a session: %v, %v", who, err)
+	}
+	_, err = temporary.GetSessionToken(t.Context(), &stsv1.GetSessionTokenRequest{})
+	if e, ok := stintgrpc.AsError(err); !ok || e.Code != "AccessDenied" || e.Message != "Cannot call GetSessionToken with session credentials" || e.Fault != "Sender" {
+		t.Errorf("a session in a session: %v", err)
+	}
+	unsigned, err := stintgrpc.Dial(n.at.GRPC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unsigned.Close() }()
+	if _, err := unsigned.GetCallerIdentity(t.Context(), &stsv1.GetCallerIdentityRequest{}); codeOf(err) != "MissingAuthenticationToken" {
+		t.Errorf("without credentials: %v", err)
+	}
+}
+
+func TestClient_TLS(t *testing.T) {
+	t.Parallel()
+	files := newPair(t)
+	pool := files.write(t, 1, time.Now())
+	n := serve(t, map[string]string{"STINT_TLS_CERT": files.cert, "STINT_TLS_KEY": files.key})
+	provider := credentials.NewStaticCredentialsProvider(n.root.AccessKeyID, n.root.SecretAccessKey.Reveal(), "")
+	ask := func(options ...stintgrpc.Option) error {
+		client, err := stintgrpc.Dial(n.at.GRPC, append(options, stintgrpc.WithCredentials(provider))...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = client.Close() }()
+		_, err = client.GetCallerIdentity(t.Context(), &stsv1.GetCallerIdentityRequest{})
+		return err
+	}
+	if err := ask(stintgrpc.WithTLS(&tls.Config{RootCAs: pool})); err != nil {
+		t.Error(err)
+	}
+	if err := ask(stintgrpc.WithTLS(&tls.Config{})); status.Code(err) != codes.Unavailable {
+		t.Errorf("a certificate of an unknown authority: %v", err)
+	}
+	if err := ask(); err == nil {
+		t.Error("plain text to a listener with TLS")
+	}
+	if err := ask(stintgrpc.WithTLS(&tls.Config{}), stintgrpc.WithInsecure()); err == nil {
+		t.Error("with and without TLS at once")
 	}
 }
