@@ -42,22 +42,25 @@ func applyFiles(ctx context.Context, p program, args []string) error {
 	if err != nil {
 		return p.unreadable(err)
 	}
+	var refused error
 	if len(out.Faults) == 0 {
 		out.Findings = apply.Lint(documents)
 		p.writeFindings(out.Findings)
-		err = failing(out.Findings, limit)
+		refused = failing(out.Findings, limit)
 	}
-	if err == nil && len(out.Faults) == 0 {
-		err = withAdmin(ctx, cfg, func(a *server.Admin) (err error) {
+	if refused == nil && len(out.Faults) == 0 {
+		if err := withAdmin(ctx, cfg, func(a *server.Admin) (err error) {
 			out.Result, err = a.Apply(ctx, documents, options)
 			return err
-		})
-	}
-	if err != nil {
-		return err
+		}); err != nil {
+			return err
+		}
 	}
 	if err := print(out, func(w io.Writer) { writeChanges(w, &out) }); err != nil {
 		return err
+	}
+	if refused != nil {
+		return refused
 	}
 	return p.applyOutcome(&out)
 }

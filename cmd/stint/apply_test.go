@@ -216,6 +216,10 @@ func TestApply_Refuses(t *testing.T) {
 			}
 		}
 	}
+	out, _, code := run(t, openRole, "apply", "--data-dir", n.dir, "--output", "json", "--fail-on", "note", "-")
+	if code != 1 || !strings.Contains(out, `"object": "role open: trust policy"`) || !strings.Contains(out, `"changes": []`) {
+		t.Errorf("a finding in JSON: exit %d\n%s", code, out)
+	}
 	roles, err := root.iam.ListRoles(context.Background(), &iam.ListRolesInput{})
 	if err != nil || len(roles.Roles) > 0 {
 		t.Errorf("something was made: %v %v", roles, err)

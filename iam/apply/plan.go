@@ -44,8 +44,8 @@ type planner struct {
 	service  *iam.Service
 	accounts map[string]*account // by id
 	own      map[string]string   // ARN of each managed policy of the documents, by account and folded name
-	coming   map[string]bool     // ARNs of what will be made, or moved to: at first all, then without what has been planned
-	planned  map[string]bool     // ARNs of what is planned to exist already
+	coming   map[string]bool     // ARNs of users and roles that will be made, or moved to, and are not planned yet
+	planned  map[string]bool     // ARNs of those that are; and of the managed policies and groups of the documents
 	faults   Faults
 	changes  []*Change
 }
@@ -84,7 +84,10 @@ func (p *planner) announce(documents []Document) {
 			if present := a.policies[fold(wanted.Name)]; present != nil {
 				name = present.ARN
 			}
-			p.own[a.id+"/"+fold(wanted.Name)] = name
+			p.own[a.id+"/"+fold(wanted.Name)], p.planned[name] = name, true
+		}
+		for j := range d.Groups {
+			p.planned[groupKey(a, d.Groups[j].Name)] = true
 		}
 		for j := range d.Users {
 			if u := &d.Users[j]; a.users[fold(u.Name)] == nil || u.Path != "" {
@@ -98,6 +101,9 @@ func (p *planner) announce(documents []Document) {
 		}
 	}
 }
+
+// groupKey stands for the ARN of a group, whose path a reference does not tell.
+func groupKey(a *account, name string) string { return arn.Entity(a.id, "group", "/", fold(name)) }
 
 func orRoot(path string) string {
 	if path == "" {
@@ -267,18 +273,11 @@ func (p *planner) memberships(c *Change, d *Document, present []string, wanted [
 		if slices.ContainsFunc(present, func(name string) bool { return fold(name) == fold(reference.Name) }) {
 			continue
 		}
-		if c.account.groups[fold(reference.Name)] == nil && !p.groupComes(c.account, reference.Name) {
+		if c.account.groups[fold(reference.Name)] == nil && !p.planned[groupKey(c.account, reference.Name)] {
 			p.faults.add(reference.Place, "there is no group %s, neither in the files nor in account %s", reference.Name, c.Account)
 		}
 		c.add(step{"AddUserToGroup", &iam.AddUserToGroupInput{GroupName: reference.Name, UserName: c.Name}}, "join group "+reference.Name)
 	}
-}
-
-// groupComes tells whether the plan makes a group. Groups are planned before users.
-func (p *planner) groupComes(a *account, name string) bool {
-	return slices.ContainsFunc(p.changes, func(c *Change) bool {
-		return c.account == a && c.Kind == groupKind.name && fold(c.Name) == fold(name)
-	})
 }
 
 func (p *planner) roles(ctx context.Context, a *account, d *Document) error {
@@ -448,14 +447,15 @@ func (p *planner) policyNamed(ctx context.Context, a *account, reference Referen
 	if present := a.policies[fold(name)]; present != nil {
 		return present.ARN
 	}
-	for _, policyARN := range p.own {
-		if policyARN == name {
-			return name
-		}
-	}
-	if _, err := arn.Parse(name); err != nil {
+	named, err := arn.Parse(name)
+	switch {
+	case err != nil:
 		p.faults.add(reference.Place, "there is no policy %s, neither in the files nor in account %s", name, a.id)
-	} else if _, err := p.service.GetPolicy(ctx, a.root, &iam.GetPolicyInput{PolicyARN: name}); err != nil {
+		return name
+	case named.Account == a.id && p.planned[name]:
+		return name
+	}
+	if _, err := p.service.GetPolicy(ctx, a.root, &iam.GetPolicyInput{PolicyARN: name}); err != nil {
 		p.faults.add(reference.Place, "%s", message(err))
 	}
 	return name
