@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, as Debian packages. Without root it
-# says what to install; the tests that need it then skip, and with CI=true they fail.
+# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool and zbarimg, as Debian
+# packages. Without root it says what to install; the tests that need it then skip, and with CI=true they fail.
 set -euo pipefail
 
 missing=()
@@ -8,6 +8,8 @@ command -v redis-server >/dev/null 2>&1 || missing+=(redis-server)
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v node >/dev/null 2>&1 || missing+=(nodejs)
 command -v npm >/dev/null 2>&1 || missing+=(npm)
+command -v oathtool >/dev/null 2>&1 || missing+=(oathtool)
+command -v zbarimg >/dev/null 2>&1 || missing+=(zbar-tools)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
