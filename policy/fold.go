@@ -70,3 +70,9 @@ func newContextKey(name string) contextKey {
 func (k *contextKey) equal(other *contextKey) bool {
 	return k.hash == other.hash && equalFoldASCII(k.folded, other.folded)
 }
+
+// SameKey reports whether two condition keys, or two tag keys, are one key: they ignore case as a Context does. Nothing else
+// may be used to tell whether a tag overrides another, or the two would disagree about letters such as U+0130.
+func SameKey(a, b string) bool {
+	return equalFoldASCII(newContextKey(a).folded, newContextKey(b).folded)
+}

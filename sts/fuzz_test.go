@@ -19,6 +19,7 @@ func FuzzTags(f *testing.F) {
 		{"team", "a,A", "a"},
 		{"team,cost", "x", "y"},
 		{"k", "\u212a", ""},
+		{"id", "\u0130d", ""},
 		{"s", "\u017f", ""},
 		{"", "aws:x", ""},
 		{"", strings.Repeat("a,", 60), ""},

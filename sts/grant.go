@@ -6,6 +6,7 @@ import (
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/signer"
 )
 
@@ -38,7 +39,7 @@ func inherit(c *authn.Caller, in *AssumeRoleInput) (*grant, error) {
 		}
 	}
 	for _, t := range g.inherited {
-		if slices.ContainsFunc(in.Tags, func(requested Tag) bool { return strings.EqualFold(requested.Key, t.Key) }) {
+		if slices.ContainsFunc(in.Tags, func(requested Tag) bool { return policy.SameKey(requested.Key, t.Key) }) {
 			return nil, awserr.New(awserr.InvalidParameterValue, "One of the specified transitive tag keys can't be set "+
 				"because it conflicts with a transitive tag key from the calling session.")
 		}
@@ -57,7 +58,7 @@ func (g *grant) overlay(roleTags []authn.Tag) []authn.Tag {
 	}
 	out := make([]authn.Tag, 0, len(roleTags)+len(g.inherited))
 	for _, t := range roleTags {
-		if !slices.ContainsFunc(g.inherited, func(i signer.Tag) bool { return strings.EqualFold(i.Key, t.Key) }) {
+		if !slices.ContainsFunc(g.inherited, func(i signer.Tag) bool { return policy.SameKey(i.Key, t.Key) }) {
 			out = append(out, t)
 		}
 	}
@@ -77,14 +78,14 @@ func checkTags(tags []Tag, transitive []string) error {
 			return awserr.New(awserr.InvalidParameterValue, "Tag keys and values must not begin with aws:, which is reserved.")
 		}
 		for _, earlier := range tags[:i] {
-			if strings.EqualFold(earlier.Key, t.Key) {
+			if policy.SameKey(earlier.Key, t.Key) {
 				return awserr.New(awserr.InvalidParameterValue,
 					"Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 			}
 		}
 	}
 	for _, key := range transitive {
-		if !slices.ContainsFunc(tags, func(t Tag) bool { return strings.EqualFold(t.Key, key) }) {
+		if !slices.ContainsFunc(tags, func(t Tag) bool { return policy.SameKey(t.Key, key) }) {
 			return awserr.New(awserr.InvalidParameterValue,
 				"The specified transitive tag key must be included in the requested tags.")
 		}
@@ -117,7 +118,7 @@ func sessionTags(tags []Tag) []signer.Tag {
 }
 
 func containsFold(keys []string, key string) bool {
-	return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
+	return slices.ContainsFunc(keys, func(k string) bool { return policy.SameKey(k, key) })
 }
 
 func hasPrefixFold(s, prefix string) bool {

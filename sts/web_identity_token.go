@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/stint-sts/stint/authn"
@@ -143,7 +142,7 @@ func principalTags(c *authn.Caller) map[string]string {
 	}
 	for _, t := range c.Session.Tags {
 		for key := range tags {
-			if strings.EqualFold(key, t.Key) {
+			if policy.SameKey(key, t.Key) {
 				delete(tags, key)
 			}
 		}
