@@ -56,6 +56,8 @@ type Config struct {
 	ManagedPolicies string // directory of further managed policies; empty: none
 	TrustedProxies  []netip.Prefix
 
+	OIDC OIDC
+
 	AuditMode     string // "required" or "best-effort"
 	AuditDir      string // empty: "audit" in the data directory
 	AuditMaxBytes int64
@@ -63,6 +65,7 @@ type Config struct {
 	AuditSync     bool
 	AuditStdout   bool
 
+	MaxConnections int // of each listener
 	MaxInFlight    int
 	MaxPerAccount  int
 	RequestTimeout time.Duration
@@ -138,12 +141,13 @@ func settings() []setting {
 		number("audit.max-files", "100", 1, 100_000, "audit files that are kept", func(c *Config, n int64) { c.AuditMaxFiles = int(n) }),
 		toggle("audit.sync", false, "flush each write of the audit log to the disk", func(c *Config) *bool { return &c.AuditSync }),
 		toggle("audit.stdout", false, "write audit events to standard output too", func(c *Config) *bool { return &c.AuditStdout }),
+		number("limits.connections", "8192", 1, 1_000_000, "connections that each listener holds; further ones wait", func(c *Config, n int64) { c.MaxConnections = int(n) }),
 		number("limits.in-flight", "2048", 1, 1_000_000, "calls that run or wait at the same time", func(c *Config, n int64) { c.MaxInFlight = int(n) }),
 		number("limits.per-account", "256", 1, 1_000_000, "calls of one account that run at the same time", func(c *Config, n int64) { c.MaxPerAccount = int(n) }),
 		duration("limits.request-timeout", "10s", time.Second, 5*time.Minute, "longest that one call may take", func(c *Config) *time.Duration { return &c.RequestTimeout }),
 		duration("limits.drain-timeout", "20s", 0, 10*time.Minute, "longest that a shutdown waits for calls", func(c *Config) *time.Duration { return &c.DrainTimeout }),
 		toggle("pprof", false, "serve /debug/pprof on the ops listener", func(c *Config) *bool { return &c.Pprof }),
-	}, quotaSettings(quotas)...)
+	}, slices.Concat(oidcSettings(), quotaSettings(quotas))...)
 }
 
 func quotaSettings(standard iam.Quotas) []setting {
@@ -158,6 +162,9 @@ func quotaSettings(standard iam.Quotas) []setting {
 		{"roles-per-account", standard.RolesPerAccount, 100_000_000, func(q *iam.Quotas) *int { return &q.RolesPerAccount }},
 		{"policies-per-account", standard.PoliciesPerAccount, 100_000_000, func(q *iam.Quotas) *int { return &q.PoliciesPerAccount }},
 		{"instance-profiles-per-account", standard.InstanceProfilesPerAccount, 100_000_000, func(q *iam.Quotas) *int { return &q.InstanceProfilesPerAccount }},
+		{"oidc-providers-per-account", standard.OIDCProvidersPerAccount, 10_000, func(q *iam.Quotas) *int { return &q.OIDCProvidersPerAccount }},
+		{"client-ids-per-oidc-provider", standard.ClientIDsPerOIDCProvider, 1000, func(q *iam.Quotas) *int { return &q.ClientIDsPerOIDCProvider }},
+		{"thumbprints-per-oidc-provider", standard.ThumbprintsPerOIDCProvider, 100, func(q *iam.Quotas) *int { return &q.ThumbprintsPerOIDCProvider }},
 		{"groups-per-user", standard.GroupsPerUser, 100, func(q *iam.Quotas) *int { return &q.GroupsPerUser }},
 		{"access-keys-per-user", standard.AccessKeysPerUser, 100, func(q *iam.Quotas) *int { return &q.AccessKeysPerUser }},
 		{"policies-per-user", standard.PoliciesPerUser, 100, func(q *iam.Quotas) *int { return &q.PoliciesPerUser }},
@@ -239,19 +246,9 @@ func prefix(key, standard string, field func(*Config) *string) setting {
 }
 
 func setProxies(c *Config, v string) error {
-	c.TrustedProxies = nil
-	for _, s := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			a, err := netip.ParseAddr(s)
-			if err != nil {
-				return fmt.Errorf("%q is no network such as 10.0.0.0/8", s)
-			}
-			p = netip.PrefixFrom(a, a.BitLen())
-		}
-		c.TrustedProxies = append(c.TrustedProxies, p.Masked())
-	}
-	return nil
+	proxies, err := networks(v)
+	c.TrustedProxies = proxies
+	return err
 }
 
 // Sources is where a configuration comes from. A flag wins over the environment, the environment over the file, the file

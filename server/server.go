@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stint-sts/stint/audit"
@@ -118,7 +119,8 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 	s.issuers = &issuers{directory: s.directory}
 	s.issuers.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
 	s.iam = iam.NewService(iam.Config{
-		Directory: s.directory, Master: s.master, Managed: policies, Outbound: s.issuers, Codes: s.codes, Quotas: s.cfg.Quotas,
+		Directory: s.directory, Master: s.master, Managed: policies, Outbound: s.issuers,
+		Issuers: s.cfg.issuerRules(s.log), Codes: s.codes, Quotas: s.cfg.Quotas,
 		KeyPrefix: s.cfg.LongLivedPrefix, Now: time.Now, Rand: rand.Reader,
 	})
 	return nil
@@ -211,8 +213,12 @@ func (s *Server) auditDir() string {
 }
 
 func (s *Server) openServices(context.Context) error {
-	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, MaxChained: s.cfg.MaxChained,
-		ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})
+	identities, err := s.openWebIdentities()
+	if err != nil {
+		return err
+	}
+	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities,
+		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
 }
@@ -408,6 +414,8 @@ func (s *Server) listen(ctx context.Context) (_ *listeners, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--%s: %w", p.key, err)
 		}
+		// A slow connection costs memory until its time is up: more than so many wait in the kernel.
+		ln = netutil.LimitListener(ln, s.cfg.MaxConnections)
 		if *p.into = ln; l.cert != nil && p.protocols != nil {
 			*p.into = tls.NewListener(ln, l.cert.config(p.protocols...))
 		}
