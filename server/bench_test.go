@@ -20,6 +20,7 @@ import (
 // bench is a server without listeners, with a user who may assume a role.
 type bench struct {
 	b       *testing.B
+	front   *dispatch.Front
 	handler http.Handler
 	user    sigv4.Credentials
 }
@@ -49,7 +50,8 @@ func newBench(b *testing.B) *bench {
 		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier}),
 		Recorder:      s.audit, Log: s.log, Used: s.used,
 	})
-	x := &bench{b: b, handler: s.publicHandler(s.front(d, newMetrics("bench", s.audit.Stats)))}
+	front := s.front(d, newMetrics("bench", s.audit.Stats))
+	x := &bench{b: b, front: front, handler: s.publicHandler(front)}
 	root := sigv4.Credentials{AccessKeyID: welcome.AccessKeyID, SecretAccessKey: welcome.SecretAccessKey}
 	x.call(root, "iam", "Action=CreateUser&Version=2010-05-08&UserName=alice")
 	key := x.call(root, "iam", "Action=CreateAccessKey&Version=2010-05-08&UserName=alice")
