@@ -10,6 +10,7 @@ import (
 
 	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/federation/oidc"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/seal"
 )
@@ -55,6 +56,8 @@ type Directory struct {
 	policies *cache[string, *policy.Document]
 	groups   *cache[string, []*policy.Document]
 	issuers  *cache[string, *OutboundIssuer] // by account and by issuer id
+
+	oidcProviders *cache[string, *oidc.Provider] // by ARN
 
 	uses          lastUses
 	flushInterval time.Duration
@@ -111,6 +114,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		policies:      newCache[string, *policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
 		groups:        newCache[string, []*policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
 		issuers:       newCache[string, *OutboundIssuer](c, cfg.Store, cfg.CacheSize, keyLoads),
+		oidcProviders: newCache[string, *oidc.Provider](c, cfg.Store, cfg.CacheSize, keyLoads),
 		flushInterval: cfg.FlushInterval,
 	}, nil
 }

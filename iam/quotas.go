@@ -10,6 +10,9 @@ type Quotas struct {
 	RolesPerAccount            int
 	PoliciesPerAccount         int
 	InstanceProfilesPerAccount int
+	OIDCProvidersPerAccount    int
+	ClientIDsPerOIDCProvider   int
+	ThumbprintsPerOIDCProvider int
 	GroupsPerUser              int
 	AccessKeysPerUser          int
 	PoliciesPerUser            int // attached managed policies
@@ -33,6 +36,9 @@ func DefaultQuotas() Quotas {
 		RolesPerAccount:            1000,
 		PoliciesPerAccount:         1500,
 		InstanceProfilesPerAccount: 1000,
+		OIDCProvidersPerAccount:    100,
+		ClientIDsPerOIDCProvider:   100,
+		ThumbprintsPerOIDCProvider: 5,
 		GroupsPerUser:              10,
 		AccessKeysPerUser:          2,
 		PoliciesPerUser:            10,

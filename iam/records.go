@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stint-sts/stint/arn"
+	"github.com/stint-sts/stint/federation/oidc"
 )
 
 // object is a typed directory object: it knows the key columns of its record and the version it was read at.
@@ -153,7 +154,7 @@ func (d *MFADevice) key() Record {
 }
 
 func (p *OIDCProvider) key() Record {
-	return Record{Kind: KindOIDCProvider, Account: p.Account, Name: strings.TrimPrefix(p.URL, "https://"), ID: p.ARN()}
+	return Record{Kind: KindOIDCProvider, Account: p.Account, Name: p.name(), ID: p.ARN()}
 }
 
 func (p *SAMLProvider) key() Record {
@@ -182,8 +183,11 @@ func (d *MFADevice) ARN() string { return d.Serial }
 
 // ARN returns the provider's ARN.
 func (p *OIDCProvider) ARN() string {
-	return arn.Entity(p.Account, "oidc-provider", "/", strings.TrimPrefix(p.URL, "https://"))
+	return arn.Entity(p.Account, "oidc-provider", "/", p.name())
 }
+
+// name is the URL without the scheme: what follows oidc-provider/ in the ARN, and what begins the issuer's condition keys.
+func (p *OIDCProvider) name() string { return oidc.ConditionPrefix(p.URL) }
 
 // ARN returns the provider's ARN.
 func (p *SAMLProvider) ARN() string { return arn.Entity(p.Account, "saml-provider", "/", p.Name) }

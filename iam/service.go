@@ -10,6 +10,7 @@ import (
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/authz"
 	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/federation/oidc"
 	"github.com/stint-sts/stint/mfa"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/seal"
@@ -23,8 +24,9 @@ type Config struct {
 	Managed   ManagedCatalog
 	Outbound  Outbound // outbound federation
 	Codes     *mfa.Verifier
-	Quotas    Quotas // default DefaultQuotas()
-	KeyPrefix string // of long-lived access key ids; default "AKIA"
+	Issuers   Issuers // default: any, but for those on this machine
+	Quotas    Quotas  // default DefaultQuotas()
+	KeyPrefix string  // of long-lived access key ids; default "AKIA"
 	Now       func() time.Time
 	Rand      io.Reader
 }
@@ -38,6 +40,7 @@ type Service struct {
 	managed  ManagedCatalog
 	outbound Outbound
 	codes    *mfa.Verifier
+	issuers  Issuers
 	quotas   Quotas
 	prefix   string
 	now      func() time.Time
@@ -52,8 +55,12 @@ func NewService(cfg Config) *Service {
 	if cfg.KeyPrefix == "" {
 		cfg.KeyPrefix = "AKIA"
 	}
+	if cfg.Issuers == nil {
+		cfg.Issuers = new(oidc.Issuers)
+	}
 	return &Service{
-		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, outbound: cfg.Outbound, codes: cfg.Codes, quotas: cfg.Quotas,
+		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, outbound: cfg.Outbound, issuers: cfg.Issuers, codes: cfg.Codes,
+		quotas: cfg.Quotas,
 		prefix: cfg.KeyPrefix, now: cfg.Now, rand: cfg.Rand,
 	}
 }
