@@ -20,6 +20,7 @@ const (
 	User                      // an IAM user, with long-lived keys or a GetSessionToken session
 	RoleSession               // a session of a role
 	FederatedUser             // a GetFederationToken session
+	WebIdentity               // the holder of a verified web identity token, calling AssumeRoleWithWebIdentity
 )
 
 // Request is what is known of a call apart from who makes it. It feeds the global condition keys and the audit.
@@ -47,13 +48,15 @@ type Decision struct {
 	Outcome  policy.Decision
 }
 
-// Caller is the authenticated principal of one request with its session facts. It is immutable.
+// Caller is the authenticated principal of one request with its session facts. It is immutable, but for the anonymous caller of an
+// unsigned operation: once a token or an assertion has proven who calls, the operation puts that one in its place.
 type Caller struct {
 	Kind        Kind
 	Account     string
 	ARN         string // as GetCallerIdentity shows it
 	UserID      string // aws:userid: account id, AIDA…, AROA…:session-name, ACCOUNT:name
 	AccessKeyID string
+	Subject     string         // WebIdentity: who the issuer says it is
 	Entity      *Entity        // the user or role behind the credentials; for root the account; nil when anonymous
 	Session     *signer.Claims // nil for long-lived keys
 	Request     *Request

@@ -27,7 +27,7 @@ var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 // world is a directory, a signer and a session store in memory, with the names of reference/policy-cases.md.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	roles    map[string]*authn.Entity
 	policies map[string]*policy.Document
 	records  []*session.Record
@@ -37,7 +37,7 @@ type world struct {
 	mfa      testMFA
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	return &world{t: t, roles: make(map[string]*authn.Entity), policies: make(map[string]*policy.Document)}
 }
 

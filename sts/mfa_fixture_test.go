@@ -41,7 +41,7 @@ func (w *world) verifier() *mfa.Verifier {
 	return w.mfa.codes
 }
 
-func openState(t *testing.T, dir string, clock func() time.Time) *embedded.Store {
+func openState(t testing.TB, dir string, clock func() time.Time) *embedded.Store {
 	t.Helper()
 	s, err := embedded.New(embedded.Config{Dir: dir, Now: clock})
 	if err != nil {

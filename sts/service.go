@@ -41,13 +41,14 @@ type Sessions interface {
 
 // Config is what a Service needs. Fields are required unless they say a default.
 type Config struct {
-	Directory  Directory
-	Minter     Minter
-	Sessions   Sessions
-	Identities Identities
-	Sealer     Sealer // of encoded authorization messages
-	Devices    Devices
-	Codes      Codes
+	Directory     Directory
+	Minter        Minter
+	Sessions      Sessions
+	Identities    Identities
+	WebIdentities WebIdentity
+	Sealer        Sealer // of encoded authorization messages
+	Devices       Devices
+	Codes         Codes
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
@@ -57,15 +58,16 @@ type Config struct {
 
 // Service is the STS operations. It is safe for concurrent use.
 type Service struct {
-	directory  Directory
-	minter     Minter
-	sessions   Sessions
-	identities Identities
-	sealer     Sealer
-	devices    Devices
-	codes      Codes
-	maxChained time.Duration
-	management string
+	directory     Directory
+	minter        Minter
+	sessions      Sessions
+	identities    Identities
+	webIdentities WebIdentity
+	sealer        Sealer
+	devices       Devices
+	codes         Codes
+	maxChained    time.Duration
+	management    string
 }
 
 // New makes a Service.
@@ -74,7 +76,8 @@ func New(cfg Config) *Service {
 		cfg.MaxChained = time.Hour
 	}
 	return &Service{
-		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities, sealer: cfg.Sealer,
+		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities,
+		webIdentities: cfg.WebIdentities, sealer: cfg.Sealer,
 		devices: cfg.Devices, codes: cfg.Codes, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }
@@ -121,13 +124,22 @@ func tokenSize(requested *int32) int {
 // issue mints the credentials of a session that lasts for d from now on, and records it. The record exists before anybody
 // holds the key: what cannot be listed and revoked is not handed out.
 func (s *Service) issue(ctx context.Context, c *authn.Caller, claims *signer.Claims, d time.Duration) (*Credentials, error) {
+	return s.issueTo(ctx, c, claims, d, "")
+}
+
+// issueTo is issue for a session of somebody whom an identity provider calls subject.
+func (s *Service) issueTo(
+	ctx context.Context, c *authn.Caller, claims *signer.Claims, d time.Duration, subject string,
+) (*Credentials, error) {
 	claims.IssuedAt = c.Request.Time.UTC().Truncate(time.Millisecond)
 	claims.ExpiresAt = claims.IssuedAt.Truncate(time.Second).Add(d)
 	creds, err := s.minter.Mint(claims)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sessions.Put(ctx, record(claims)); err != nil {
+	r := record(claims)
+	r.Subject = subject
+	if err := s.sessions.Put(ctx, r); err != nil {
 		return nil, unavailable(err)
 	}
 	return &Credentials{

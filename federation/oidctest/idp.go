@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -45,7 +46,8 @@ const (
 	KeysPath      = "/keys"
 )
 
-// New starts an issuer by http until the test ends. It has a key for each of RS256, ES256, ES384 and ES512.
+// New starts an issuer by http until the test ends. It has a key for each of RS256, ES256, ES384 and ES512; the one for RS256 it
+// shares with other issuers of its generation.
 func New(t testing.TB) *IdP {
 	p := newIdP(t)
 	p.server.Start()
@@ -85,13 +87,14 @@ func (p *IdP) Roots() *x509.CertPool {
 func (p *IdP) Rotate() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.keys = map[string]*Key{"RS256": {ID: fmt.Sprintf("RS256-%d", p.generation), Algorithm: "RS256", Signer: rsaKey(p.generation)}}
+	for _, algorithm := range []string{"ES256", "ES384", "ES512"} {
+		p.keys[algorithm] = NewKey(algorithm, fmt.Sprintf("%s-%d", algorithm, p.generation))
+	}
 	p.generation++
-	p.keys = make(map[string]*Key)
 	p.published = nil
-	for _, algorithm := range []string{"RS256", "ES256", "ES384", "ES512"} {
-		k := NewKey(algorithm, fmt.Sprintf("%s-%d", algorithm, p.generation))
-		p.keys[algorithm] = k
-		p.published = append(p.published, k.JWK())
+	for _, algorithm := range slices.Sorted(maps.Keys(p.keys)) {
+		p.published = append(p.published, p.keys[algorithm].JWK())
 	}
 }
 
@@ -179,7 +182,7 @@ type Key struct {
 	Signer    crypto.Signer
 }
 
-// NewKey makes a key for the algorithm. RSA keys are taken from a few that are made once, because making one takes long.
+// NewKey makes a key for the algorithm, which nobody else has.
 func NewKey(algorithm, id string) *Key {
 	k := &Key{ID: id, Algorithm: algorithm}
 	switch algorithm {
@@ -190,26 +193,24 @@ func NewKey(algorithm, id string) *Key {
 	case "ES512":
 		k.Signer = must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))
 	default:
-		k.Signer = nextRSA()
+		k.Signer = must(rsa.GenerateKey(rand.Reader, 2048))
 	}
 	return k
 }
 
-// rsaKeys are 2,048-bit keys that issuers take turns with. Two generations of one issuer never have the same.
+// rsaKeys are the RSA keys of issuers by generation. All issuers have the same, because making one takes long.
 var rsaKeys struct {
 	sync.Mutex
 	keys []*rsa.PrivateKey
-	next int
 }
 
-func nextRSA() *rsa.PrivateKey {
+func rsaKey(generation int) *rsa.PrivateKey {
 	rsaKeys.Lock()
 	defer rsaKeys.Unlock()
-	if len(rsaKeys.keys) < 4 {
+	for len(rsaKeys.keys) <= generation {
 		rsaKeys.keys = append(rsaKeys.keys, must(rsa.GenerateKey(rand.Reader, 2048)))
 	}
-	rsaKeys.next++
-	return rsaKeys.keys[rsaKeys.next%len(rsaKeys.keys)]
+	return rsaKeys.keys[generation]
 }
 
 // JWK is the public key as a JWK set lists it.

@@ -66,6 +66,8 @@ func identity(c *authn.Caller, r *authn.Request) audit.Identity {
 		id.Type = "AssumedRole"
 	case authn.FederatedUser:
 		id.Type = "FederatedUser"
+	case authn.WebIdentity:
+		id = audit.Identity{Type: "WebIdentityUser", PrincipalID: c.UserID, UserName: c.Subject, Provider: c.ARN}
 	}
 	if c.Session != nil {
 		id.Session = sessionContext(c.Session, c.Entity)

@@ -65,6 +65,12 @@ func change[I any](service, name string, run func(context.Context, *authn.Caller
 	}
 }
 
+// unsigned makes a row one of an operation that proves its caller by a token or an assertion in its input.
+func unsigned(o Operation) Operation {
+	o.Unsigned = true
+	return o
+}
+
 // Table is the operations of one installation, by service and name.
 type Table struct {
 	operations map[string]map[string]*Operation
@@ -101,6 +107,7 @@ func (t *Table) All(yield func(*Operation) bool) {
 func stsOperations(s *sts.Service) []Operation {
 	return []Operation{
 		operation("sts", "AssumeRole", s.AssumeRole),
+		unsigned(operation("sts", "AssumeRoleWithWebIdentity", s.AssumeRoleWithWebIdentity)),
 		operation("sts", "AssumeRoot", s.AssumeRoot),
 		operation("sts", "GetFederationToken", s.GetFederationToken),
 		operation("sts", "GetSessionToken", s.GetSessionToken),
