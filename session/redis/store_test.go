@@ -320,6 +320,36 @@ func TestRedis_Paused(t *testing.T) {
 
 func errorOf[T any](_ T, err error) error { return err }
 
+// TestRedis_ThrottleFailsClosed shows that an attempt is never allowed by a Redis that does not answer, or that may not count.
+func TestRedis_ThrottleFailsClosed(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, redis.Config{URL: server.URL(), Timeout: 10 * time.Second})
+	refused := func(why string) {
+		t.Helper()
+		if allowed, err := s.Attempt(t.Context(), "name"); allowed || !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("Attempt %s: %t, %v, want ErrUnavailable", why, allowed, err)
+		}
+	}
+	if allowed, err := s.Attempt(t.Context(), "name"); err != nil || !allowed {
+		t.Fatalf("Attempt: %t, %v", allowed, err)
+	}
+	must(t, s.Succeed(t.Context(), "name"))
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr})
+	defer client.Close()
+	must(t, client.Do(t.Context(), "acl", "setuser", "default", "-eval").Err())
+	refused("without permission")
+	must(t, client.Do(t.Context(), "acl", "setuser", "default", "+eval").Err())
+	if allowed, err := s.Attempt(t.Context(), "name"); err != nil || !allowed {
+		t.Fatalf("Attempt with permission again: %t, %v", allowed, err)
+	}
+	server.Kill()
+	refused("without Redis")
+	if err := s.Succeed(t.Context(), "name"); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("Succeed without Redis: %v, want ErrUnavailable", err)
+	}
+}
+
 // TestRedis_FailsFast shows that calls do not pile up behind a server that does not answer: with the breaker open they fail without asking it.
 func TestRedis_FailsFast(t *testing.T) {
 	t.Parallel()
