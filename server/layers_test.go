@@ -14,7 +14,7 @@ const module = "github.com/stint-sts/stint/"
 // layers is the package map of CONTRIBUTING.md, lowest first. A package may import packages of lower layers only.
 var layers = [][]string{
 	{"arn", "awserr", "secret", "seal"},                                                  // leaves
-	{"policy", "sigv4", "signer", "session", "mfa", "audit", "shape", "federation/oidc"}, // engines
+	{"policy", "sigv4", "signer", "session", "mfa", "audit", "shape", "federation/oidc", "federation/saml"}, // engines
 	{"policy/lint", "policy/casefile", "sigv4/grpcsig", "proto/stint/sts/v1"},            // readers of an engine's documents
 	{"authn"},     // identity
 	{"authz"},     // what an identity may do
@@ -29,7 +29,7 @@ var layers = [][]string{
 }
 
 // forTests may be imported by tests only, and may import anything below the wiring.
-var forTests = map[string]bool{"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true, "federation/oidctest": true}
+var forTests = map[string]bool{"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true, "federation/oidctest": true, "federation/samltest": true}
 
 func TestImportsGoDownOnly(t *testing.T) {
 	t.Parallel()
