@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/stint-sts/stint/awserr"
+	"github.com/stint-sts/stint/federation/oidctest"
 	"github.com/stint-sts/stint/iam"
 	stsv1 "github.com/stint-sts/stint/proto/stint/sts/v1"
 	"github.com/stint-sts/stint/secret"
@@ -44,6 +45,7 @@ type people struct {
 	root, alice, bob, inactive, session, role, federated, taskRoot sigv4.Credentials
 
 	encoded string // authorization message of something that bob was denied
+	issuer  *oidctest.IdP
 }
 
 // populate makes alice, who may call all of STS and assume the role worker, bob, who may do nothing, and sessions of several kinds.
@@ -72,6 +74,11 @@ func (n *running) populate() *people {
 	n.iam("PutRolePolicy", "RoleName", "worker", "PolicyName", "p", "PolicyDocument",
 		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}`)
 	n.iam("EnableOutboundWebIdentityFederation")
+	p.issuer = oidctest.New(n.t)
+	n.iam("CreateOpenIDConnectProvider", "Url", p.issuer.URL, "ClientIDList.member.1", "stint")
+	n.iam("CreateRole", "RoleName", "web", "AssumeRolePolicyDocument", `{"Version":"2012-10-17","Statement":{"Effect":"Allow",
+		"Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/`+strings.TrimPrefix(p.issuer.URL, "http://")+`"},
+		"Action":"sts:AssumeRoleWithWebIdentity"}}`)
 	p.session = n.session(p.alice, "GetSessionToken")
 	p.role = n.session(p.alice, "AssumeRole", "RoleArn", worker, "RoleSessionName", "first", "SourceIdentity", "alice", "Tags.member.1.Key", "team",
 		"Tags.member.1.Value", "blue", "TransitiveTagKeys.member.1", "team")
@@ -149,6 +156,17 @@ func parityCases(p *people) []parityCase {
 		change(in)
 		return in
 	}
+	token := func(audience string, at time.Time) string {
+		return p.issuer.Token("RS256", p.issuer.Claims(audience, "job-7", at))
+	}
+	web := func(change func(*stsv1.AssumeRoleWithWebIdentityRequest)) proto.Message {
+		in := &stsv1.AssumeRoleWithWebIdentityRequest{
+			RoleArn: "arn:aws:iam::111122223333:role/web", RoleSessionName: "job", WebIdentityToken: token("stint", time.Now()),
+		}
+		change(in)
+		return in
+	}
+	nobody := sigv4.Credentials{}
 	member := func(change func(*stsv1.AssumeRootRequest)) proto.Message {
 		in := &stsv1.AssumeRootRequest{TargetPrincipal: member, TaskPolicyArn: &stsv1.PolicyDescriptor{Arn: task}}
 		change(in)
@@ -170,7 +188,7 @@ func parityCases(p *people) []parityCase {
 		{"a role session", p.role, whoAmI, ""},
 		{"a federated user", p.federated, whoAmI, ""},
 		{"root of a member account, for a task", p.taskRoot, whoAmI, ""},
-		{"nobody", sigv4.Credentials{}, whoAmI, "MissingAuthenticationToken"},
+		{"nobody", nobody, whoAmI, "MissingAuthenticationToken"},
 		{"another's secret", wrongSecret, whoAmI, "SignatureDoesNotMatch"},
 		{"a key that nobody has", unknownKey, whoAmI, "InvalidClientTokenId"},
 		{"an inactive key", p.inactive, whoAmI, "InvalidClientTokenId"},
@@ -232,6 +250,19 @@ func parityCases(p *people) []parityCase {
 		{"a provided context", p.alice, assume(func(in *stsv1.AssumeRoleRequest) {
 			in.ProvidedContexts = []*stsv1.ProvidedContext{{ProviderArn: "arn:aws:iam::aws:contextProvider/IdentityCenter", ContextAssertion: "abcd"}}
 		}), "ValidationError"},
+
+		{"a job", nobody, web(func(*stsv1.AssumeRoleWithWebIdentityRequest) {}), ""},
+		{"a job that signs, needlessly", p.bob, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) {
+			in.Policy, in.DurationSeconds, in.PolicyArns = new(readAll), new(int32(900)), []*stsv1.PolicyDescriptor{{Arn: "arn:aws:iam::aws:policy/ReadOnlyAccess"}}
+		}), ""},
+		{"a job without token", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.WebIdentityToken = "" }), "ValidationError"},
+		{"a job with nonsense for a token", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.WebIdentityToken = "nonsense" }), "InvalidIdentityToken"},
+		{"a job for another service", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.WebIdentityToken = token("other", time.Now()) }), "InvalidIdentityToken"},
+		{"a job of yesterday", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) {
+			in.WebIdentityToken = token("stint", time.Now().Add(-24*time.Hour))
+		}), "ExpiredTokenException"},
+		{"a job that the role does not trust", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.RoleArn = worker }), "AccessDenied"},
+		{"a job with a policy that is none", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.Policy = new("{") }), "MalformedPolicyDocument"},
 
 		{"task on a member", p.alice, member(func(*stsv1.AssumeRootRequest) {}), ""},
 		{"task on a member, by its ARN and in a role", p.role, member(func(in *stsv1.AssumeRootRequest) {

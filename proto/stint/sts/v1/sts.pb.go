@@ -248,6 +248,216 @@ func (x *AssumeRoleResponse) GetSessionTokenUtilization() int32 {
 	return 0
 }
 
+// AssumeRoleWithWebIdentityRequest are the parameters of AssumeRoleWithWebIdentity.
+type AssumeRoleWithWebIdentityRequest struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	RoleArn                 string                 `protobuf:"bytes,1,opt,name=role_arn,json=roleArn,proto3" json:"role_arn,omitempty"`                                                            // required
+	RoleSessionName         string                 `protobuf:"bytes,2,opt,name=role_session_name,json=roleSessionName,proto3" json:"role_session_name,omitempty"`                                  // required; 2 to 64 characters
+	WebIdentityToken        string                 `protobuf:"bytes,3,opt,name=web_identity_token,json=webIdentityToken,proto3" json:"web_identity_token,omitempty"`                               // required; an ID token
+	ProviderId              string                 `protobuf:"bytes,4,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`                                                   // for OAuth 2.0 access tokens, which are not supported
+	PolicyArns              []*PolicyDescriptor    `protobuf:"bytes,5,rep,name=policy_arns,json=policyArns,proto3" json:"policy_arns,omitempty"`                                                   // at most 10
+	Policy                  *string                `protobuf:"bytes,6,opt,name=policy,proto3,oneof" json:"policy,omitempty"`                                                                       // session policy, JSON
+	DurationSeconds         *int32                 `protobuf:"varint,7,opt,name=duration_seconds,json=durationSeconds,proto3,oneof" json:"duration_seconds,omitempty"`                             // 900 up to the role's maximum; default 3600
+	MinimumSessionTokenSize *int32                 `protobuf:"varint,8,opt,name=minimum_session_token_size,json=minimumSessionTokenSize,proto3,oneof" json:"minimum_session_token_size,omitempty"` // bytes
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) Reset() {
+	*x = AssumeRoleWithWebIdentityRequest{}
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssumeRoleWithWebIdentityRequest) ProtoMessage() {}
+
+func (x *AssumeRoleWithWebIdentityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssumeRoleWithWebIdentityRequest.ProtoReflect.Descriptor instead.
+func (*AssumeRoleWithWebIdentityRequest) Descriptor() ([]byte, []int) {
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetRoleArn() string {
+	if x != nil {
+		return x.RoleArn
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetRoleSessionName() string {
+	if x != nil {
+		return x.RoleSessionName
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetWebIdentityToken() string {
+	if x != nil {
+		return x.WebIdentityToken
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetPolicyArns() []*PolicyDescriptor {
+	if x != nil {
+		return x.PolicyArns
+	}
+	return nil
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetPolicy() string {
+	if x != nil && x.Policy != nil {
+		return *x.Policy
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetDurationSeconds() int32 {
+	if x != nil && x.DurationSeconds != nil {
+		return *x.DurationSeconds
+	}
+	return 0
+}
+
+func (x *AssumeRoleWithWebIdentityRequest) GetMinimumSessionTokenSize() int32 {
+	if x != nil && x.MinimumSessionTokenSize != nil {
+		return *x.MinimumSessionTokenSize
+	}
+	return 0
+}
+
+// AssumeRoleWithWebIdentityResponse is the result of AssumeRoleWithWebIdentity.
+type AssumeRoleWithWebIdentityResponse struct {
+	state                       protoimpl.MessageState `protogen:"open.v1"`
+	Credentials                 *Credentials           `protobuf:"bytes,1,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	SubjectFromWebIdentityToken string                 `protobuf:"bytes,2,opt,name=subject_from_web_identity_token,json=subjectFromWebIdentityToken,proto3" json:"subject_from_web_identity_token,omitempty"`
+	AssumedRoleUser             *AssumedRoleUser       `protobuf:"bytes,3,opt,name=assumed_role_user,json=assumedRoleUser,proto3" json:"assumed_role_user,omitempty"`
+	PackedPolicySize            *int32                 `protobuf:"varint,4,opt,name=packed_policy_size,json=packedPolicySize,proto3,oneof" json:"packed_policy_size,omitempty"` // percent; absent when neither policies nor tags were passed
+	Provider                    string                 `protobuf:"bytes,5,opt,name=provider,proto3" json:"provider,omitempty"`                                                  // issuer
+	Audience                    string                 `protobuf:"bytes,6,opt,name=audience,proto3" json:"audience,omitempty"`
+	SourceIdentity              string                 `protobuf:"bytes,7,opt,name=source_identity,json=sourceIdentity,proto3" json:"source_identity,omitempty"`
+	SessionTokenSize            *int32                 `protobuf:"varint,8,opt,name=session_token_size,json=sessionTokenSize,proto3,oneof" json:"session_token_size,omitempty"`                      // bytes
+	SessionTokenUtilization     *int32                 `protobuf:"varint,9,opt,name=session_token_utilization,json=sessionTokenUtilization,proto3,oneof" json:"session_token_utilization,omitempty"` // percent
+	unknownFields               protoimpl.UnknownFields
+	sizeCache                   protoimpl.SizeCache
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) Reset() {
+	*x = AssumeRoleWithWebIdentityResponse{}
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssumeRoleWithWebIdentityResponse) ProtoMessage() {}
+
+func (x *AssumeRoleWithWebIdentityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssumeRoleWithWebIdentityResponse.ProtoReflect.Descriptor instead.
+func (*AssumeRoleWithWebIdentityResponse) Descriptor() ([]byte, []int) {
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetCredentials() *Credentials {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetSubjectFromWebIdentityToken() string {
+	if x != nil {
+		return x.SubjectFromWebIdentityToken
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetAssumedRoleUser() *AssumedRoleUser {
+	if x != nil {
+		return x.AssumedRoleUser
+	}
+	return nil
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetPackedPolicySize() int32 {
+	if x != nil && x.PackedPolicySize != nil {
+		return *x.PackedPolicySize
+	}
+	return 0
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetSourceIdentity() string {
+	if x != nil {
+		return x.SourceIdentity
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetSessionTokenSize() int32 {
+	if x != nil && x.SessionTokenSize != nil {
+		return *x.SessionTokenSize
+	}
+	return 0
+}
+
+func (x *AssumeRoleWithWebIdentityResponse) GetSessionTokenUtilization() int32 {
+	if x != nil && x.SessionTokenUtilization != nil {
+		return *x.SessionTokenUtilization
+	}
+	return 0
+}
+
 // AssumeRootRequest are the parameters of AssumeRoot.
 type AssumeRootRequest struct {
 	state                   protoimpl.MessageState `protogen:"open.v1"`
@@ -261,7 +471,7 @@ type AssumeRootRequest struct {
 
 func (x *AssumeRootRequest) Reset() {
 	*x = AssumeRootRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -273,7 +483,7 @@ func (x *AssumeRootRequest) String() string {
 func (*AssumeRootRequest) ProtoMessage() {}
 
 func (x *AssumeRootRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -286,7 +496,7 @@ func (x *AssumeRootRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssumeRootRequest.ProtoReflect.Descriptor instead.
 func (*AssumeRootRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{2}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AssumeRootRequest) GetTargetPrincipal() string {
@@ -330,7 +540,7 @@ type AssumeRootResponse struct {
 
 func (x *AssumeRootResponse) Reset() {
 	*x = AssumeRootResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +552,7 @@ func (x *AssumeRootResponse) String() string {
 func (*AssumeRootResponse) ProtoMessage() {}
 
 func (x *AssumeRootResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +565,7 @@ func (x *AssumeRootResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssumeRootResponse.ProtoReflect.Descriptor instead.
 func (*AssumeRootResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{3}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AssumeRootResponse) GetCredentials() *Credentials {
@@ -396,7 +606,7 @@ type DecodeAuthorizationMessageRequest struct {
 
 func (x *DecodeAuthorizationMessageRequest) Reset() {
 	*x = DecodeAuthorizationMessageRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +618,7 @@ func (x *DecodeAuthorizationMessageRequest) String() string {
 func (*DecodeAuthorizationMessageRequest) ProtoMessage() {}
 
 func (x *DecodeAuthorizationMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +631,7 @@ func (x *DecodeAuthorizationMessageRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use DecodeAuthorizationMessageRequest.ProtoReflect.Descriptor instead.
 func (*DecodeAuthorizationMessageRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{4}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DecodeAuthorizationMessageRequest) GetEncodedMessage() string {
@@ -441,7 +651,7 @@ type DecodeAuthorizationMessageResponse struct {
 
 func (x *DecodeAuthorizationMessageResponse) Reset() {
 	*x = DecodeAuthorizationMessageResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +663,7 @@ func (x *DecodeAuthorizationMessageResponse) String() string {
 func (*DecodeAuthorizationMessageResponse) ProtoMessage() {}
 
 func (x *DecodeAuthorizationMessageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +676,7 @@ func (x *DecodeAuthorizationMessageResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use DecodeAuthorizationMessageResponse.ProtoReflect.Descriptor instead.
 func (*DecodeAuthorizationMessageResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{5}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DecodeAuthorizationMessageResponse) GetDecodedMessage() string {
@@ -486,7 +696,7 @@ type GetAccessKeyInfoRequest struct {
 
 func (x *GetAccessKeyInfoRequest) Reset() {
 	*x = GetAccessKeyInfoRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +708,7 @@ func (x *GetAccessKeyInfoRequest) String() string {
 func (*GetAccessKeyInfoRequest) ProtoMessage() {}
 
 func (x *GetAccessKeyInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +721,7 @@ func (x *GetAccessKeyInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccessKeyInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetAccessKeyInfoRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{6}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetAccessKeyInfoRequest) GetAccessKeyId() string {
@@ -531,7 +741,7 @@ type GetAccessKeyInfoResponse struct {
 
 func (x *GetAccessKeyInfoResponse) Reset() {
 	*x = GetAccessKeyInfoResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +753,7 @@ func (x *GetAccessKeyInfoResponse) String() string {
 func (*GetAccessKeyInfoResponse) ProtoMessage() {}
 
 func (x *GetAccessKeyInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +766,7 @@ func (x *GetAccessKeyInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccessKeyInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetAccessKeyInfoResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{7}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetAccessKeyInfoResponse) GetAccount() string {
@@ -575,7 +785,7 @@ type GetCallerIdentityRequest struct {
 
 func (x *GetCallerIdentityRequest) Reset() {
 	*x = GetCallerIdentityRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +797,7 @@ func (x *GetCallerIdentityRequest) String() string {
 func (*GetCallerIdentityRequest) ProtoMessage() {}
 
 func (x *GetCallerIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +810,7 @@ func (x *GetCallerIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallerIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetCallerIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{8}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{10}
 }
 
 // GetCallerIdentityResponse tells who called.
@@ -615,7 +825,7 @@ type GetCallerIdentityResponse struct {
 
 func (x *GetCallerIdentityResponse) Reset() {
 	*x = GetCallerIdentityResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +837,7 @@ func (x *GetCallerIdentityResponse) String() string {
 func (*GetCallerIdentityResponse) ProtoMessage() {}
 
 func (x *GetCallerIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +850,7 @@ func (x *GetCallerIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallerIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetCallerIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{9}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetCallerIdentityResponse) GetUserId() string {
@@ -679,7 +889,7 @@ type GetFederationTokenRequest struct {
 
 func (x *GetFederationTokenRequest) Reset() {
 	*x = GetFederationTokenRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +901,7 @@ func (x *GetFederationTokenRequest) String() string {
 func (*GetFederationTokenRequest) ProtoMessage() {}
 
 func (x *GetFederationTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +914,7 @@ func (x *GetFederationTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFederationTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetFederationTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{10}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetFederationTokenRequest) GetName() string {
@@ -763,7 +973,7 @@ type GetFederationTokenResponse struct {
 
 func (x *GetFederationTokenResponse) Reset() {
 	*x = GetFederationTokenResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +985,7 @@ func (x *GetFederationTokenResponse) String() string {
 func (*GetFederationTokenResponse) ProtoMessage() {}
 
 func (x *GetFederationTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +998,7 @@ func (x *GetFederationTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFederationTokenResponse.ProtoReflect.Descriptor instead.
 func (*GetFederationTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{11}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetFederationTokenResponse) GetCredentials() *Credentials {
@@ -839,7 +1049,7 @@ type GetSessionTokenRequest struct {
 
 func (x *GetSessionTokenRequest) Reset() {
 	*x = GetSessionTokenRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1061,7 @@ func (x *GetSessionTokenRequest) String() string {
 func (*GetSessionTokenRequest) ProtoMessage() {}
 
 func (x *GetSessionTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1074,7 @@ func (x *GetSessionTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetSessionTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{12}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetSessionTokenRequest) GetDurationSeconds() int32 {
@@ -907,7 +1117,7 @@ type GetSessionTokenResponse struct {
 
 func (x *GetSessionTokenResponse) Reset() {
 	*x = GetSessionTokenResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1129,7 @@ func (x *GetSessionTokenResponse) String() string {
 func (*GetSessionTokenResponse) ProtoMessage() {}
 
 func (x *GetSessionTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1142,7 @@ func (x *GetSessionTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionTokenResponse.ProtoReflect.Descriptor instead.
 func (*GetSessionTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{13}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetSessionTokenResponse) GetCredentials() *Credentials {
@@ -969,7 +1179,7 @@ type GetWebIdentityTokenRequest struct {
 
 func (x *GetWebIdentityTokenRequest) Reset() {
 	*x = GetWebIdentityTokenRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1191,7 @@ func (x *GetWebIdentityTokenRequest) String() string {
 func (*GetWebIdentityTokenRequest) ProtoMessage() {}
 
 func (x *GetWebIdentityTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1204,7 @@ func (x *GetWebIdentityTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWebIdentityTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetWebIdentityTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{14}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetWebIdentityTokenRequest) GetAudience() []string {
@@ -1036,7 +1246,7 @@ type GetWebIdentityTokenResponse struct {
 
 func (x *GetWebIdentityTokenResponse) Reset() {
 	*x = GetWebIdentityTokenResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1258,7 @@ func (x *GetWebIdentityTokenResponse) String() string {
 func (*GetWebIdentityTokenResponse) ProtoMessage() {}
 
 func (x *GetWebIdentityTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1271,7 @@ func (x *GetWebIdentityTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWebIdentityTokenResponse.ProtoReflect.Descriptor instead.
 func (*GetWebIdentityTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{15}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetWebIdentityTokenResponse) GetWebIdentityToken() string {
@@ -1111,6 +1321,33 @@ const file_stint_sts_v1_sts_proto_rawDesc = "" +
 	"\x0fsource_identity\x18\x04 \x01(\tR\x0esourceIdentity\x121\n" +
 	"\x12session_token_size\x18\x05 \x01(\x05H\x01R\x10sessionTokenSize\x88\x01\x01\x12?\n" +
 	"\x19session_token_utilization\x18\x06 \x01(\x05H\x02R\x17sessionTokenUtilization\x88\x01\x01B\x15\n" +
+	"\x13_packed_policy_sizeB\x15\n" +
+	"\x13_session_token_sizeB\x1c\n" +
+	"\x1a_session_token_utilization\"\xcc\x03\n" +
+	" AssumeRoleWithWebIdentityRequest\x12\x19\n" +
+	"\brole_arn\x18\x01 \x01(\tR\aroleArn\x12*\n" +
+	"\x11role_session_name\x18\x02 \x01(\tR\x0froleSessionName\x121\n" +
+	"\x12web_identity_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\x10webIdentityToken\x12\x1f\n" +
+	"\vprovider_id\x18\x04 \x01(\tR\n" +
+	"providerId\x12?\n" +
+	"\vpolicy_arns\x18\x05 \x03(\v2\x1e.stint.sts.v1.PolicyDescriptorR\n" +
+	"policyArns\x12\x1b\n" +
+	"\x06policy\x18\x06 \x01(\tH\x00R\x06policy\x88\x01\x01\x12.\n" +
+	"\x10duration_seconds\x18\a \x01(\x05H\x01R\x0fdurationSeconds\x88\x01\x01\x12@\n" +
+	"\x1aminimum_session_token_size\x18\b \x01(\x05H\x02R\x17minimumSessionTokenSize\x88\x01\x01B\t\n" +
+	"\a_policyB\x13\n" +
+	"\x11_duration_secondsB\x1d\n" +
+	"\x1b_minimum_session_token_size\"\xc5\x04\n" +
+	"!AssumeRoleWithWebIdentityResponse\x12;\n" +
+	"\vcredentials\x18\x01 \x01(\v2\x19.stint.sts.v1.CredentialsR\vcredentials\x12D\n" +
+	"\x1fsubject_from_web_identity_token\x18\x02 \x01(\tR\x1bsubjectFromWebIdentityToken\x12I\n" +
+	"\x11assumed_role_user\x18\x03 \x01(\v2\x1d.stint.sts.v1.AssumedRoleUserR\x0fassumedRoleUser\x121\n" +
+	"\x12packed_policy_size\x18\x04 \x01(\x05H\x00R\x10packedPolicySize\x88\x01\x01\x12\x1a\n" +
+	"\bprovider\x18\x05 \x01(\tR\bprovider\x12\x1a\n" +
+	"\baudience\x18\x06 \x01(\tR\baudience\x12'\n" +
+	"\x0fsource_identity\x18\a \x01(\tR\x0esourceIdentity\x121\n" +
+	"\x12session_token_size\x18\b \x01(\x05H\x01R\x10sessionTokenSize\x88\x01\x01\x12?\n" +
+	"\x19session_token_utilization\x18\t \x01(\x05H\x02R\x17sessionTokenUtilization\x88\x01\x01B\x15\n" +
 	"\x13_packed_policy_sizeB\x15\n" +
 	"\x13_session_token_sizeB\x1c\n" +
 	"\x1a_session_token_utilization\"\xac\x02\n" +
@@ -1185,10 +1422,11 @@ const file_stint_sts_v1_sts_proto_rawDesc = "" +
 	"\x12web_identity_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x10webIdentityToken\x12:\n" +
 	"\n" +
 	"expiration\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expiration2\xa6\x06\n" +
+	"expiration2\xa4\a\n" +
 	"\x03STS\x12O\n" +
 	"\n" +
-	"AssumeRole\x12\x1f.stint.sts.v1.AssumeRoleRequest\x1a .stint.sts.v1.AssumeRoleResponse\x12O\n" +
+	"AssumeRole\x12\x1f.stint.sts.v1.AssumeRoleRequest\x1a .stint.sts.v1.AssumeRoleResponse\x12|\n" +
+	"\x19AssumeRoleWithWebIdentity\x12..stint.sts.v1.AssumeRoleWithWebIdentityRequest\x1a/.stint.sts.v1.AssumeRoleWithWebIdentityResponse\x12O\n" +
 	"\n" +
 	"AssumeRoot\x12\x1f.stint.sts.v1.AssumeRootRequest\x1a .stint.sts.v1.AssumeRootResponse\x12\x7f\n" +
 	"\x1aDecodeAuthorizationMessage\x12/.stint.sts.v1.DecodeAuthorizationMessageRequest\x1a0.stint.sts.v1.DecodeAuthorizationMessageResponse\x12a\n" +
@@ -1210,68 +1448,75 @@ func file_stint_sts_v1_sts_proto_rawDescGZIP() []byte {
 	return file_stint_sts_v1_sts_proto_rawDescData
 }
 
-var file_stint_sts_v1_sts_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_stint_sts_v1_sts_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_stint_sts_v1_sts_proto_goTypes = []any{
 	(*AssumeRoleRequest)(nil),                  // 0: stint.sts.v1.AssumeRoleRequest
 	(*AssumeRoleResponse)(nil),                 // 1: stint.sts.v1.AssumeRoleResponse
-	(*AssumeRootRequest)(nil),                  // 2: stint.sts.v1.AssumeRootRequest
-	(*AssumeRootResponse)(nil),                 // 3: stint.sts.v1.AssumeRootResponse
-	(*DecodeAuthorizationMessageRequest)(nil),  // 4: stint.sts.v1.DecodeAuthorizationMessageRequest
-	(*DecodeAuthorizationMessageResponse)(nil), // 5: stint.sts.v1.DecodeAuthorizationMessageResponse
-	(*GetAccessKeyInfoRequest)(nil),            // 6: stint.sts.v1.GetAccessKeyInfoRequest
-	(*GetAccessKeyInfoResponse)(nil),           // 7: stint.sts.v1.GetAccessKeyInfoResponse
-	(*GetCallerIdentityRequest)(nil),           // 8: stint.sts.v1.GetCallerIdentityRequest
-	(*GetCallerIdentityResponse)(nil),          // 9: stint.sts.v1.GetCallerIdentityResponse
-	(*GetFederationTokenRequest)(nil),          // 10: stint.sts.v1.GetFederationTokenRequest
-	(*GetFederationTokenResponse)(nil),         // 11: stint.sts.v1.GetFederationTokenResponse
-	(*GetSessionTokenRequest)(nil),             // 12: stint.sts.v1.GetSessionTokenRequest
-	(*GetSessionTokenResponse)(nil),            // 13: stint.sts.v1.GetSessionTokenResponse
-	(*GetWebIdentityTokenRequest)(nil),         // 14: stint.sts.v1.GetWebIdentityTokenRequest
-	(*GetWebIdentityTokenResponse)(nil),        // 15: stint.sts.v1.GetWebIdentityTokenResponse
-	(*PolicyDescriptor)(nil),                   // 16: stint.sts.v1.PolicyDescriptor
-	(*Tag)(nil),                                // 17: stint.sts.v1.Tag
-	(*ProvidedContext)(nil),                    // 18: stint.sts.v1.ProvidedContext
-	(*Credentials)(nil),                        // 19: stint.sts.v1.Credentials
-	(*AssumedRoleUser)(nil),                    // 20: stint.sts.v1.AssumedRoleUser
-	(*FederatedUser)(nil),                      // 21: stint.sts.v1.FederatedUser
-	(*timestamppb.Timestamp)(nil),              // 22: google.protobuf.Timestamp
+	(*AssumeRoleWithWebIdentityRequest)(nil),   // 2: stint.sts.v1.AssumeRoleWithWebIdentityRequest
+	(*AssumeRoleWithWebIdentityResponse)(nil),  // 3: stint.sts.v1.AssumeRoleWithWebIdentityResponse
+	(*AssumeRootRequest)(nil),                  // 4: stint.sts.v1.AssumeRootRequest
+	(*AssumeRootResponse)(nil),                 // 5: stint.sts.v1.AssumeRootResponse
+	(*DecodeAuthorizationMessageRequest)(nil),  // 6: stint.sts.v1.DecodeAuthorizationMessageRequest
+	(*DecodeAuthorizationMessageResponse)(nil), // 7: stint.sts.v1.DecodeAuthorizationMessageResponse
+	(*GetAccessKeyInfoRequest)(nil),            // 8: stint.sts.v1.GetAccessKeyInfoRequest
+	(*GetAccessKeyInfoResponse)(nil),           // 9: stint.sts.v1.GetAccessKeyInfoResponse
+	(*GetCallerIdentityRequest)(nil),           // 10: stint.sts.v1.GetCallerIdentityRequest
+	(*GetCallerIdentityResponse)(nil),          // 11: stint.sts.v1.GetCallerIdentityResponse
+	(*GetFederationTokenRequest)(nil),          // 12: stint.sts.v1.GetFederationTokenRequest
+	(*GetFederationTokenResponse)(nil),         // 13: stint.sts.v1.GetFederationTokenResponse
+	(*GetSessionTokenRequest)(nil),             // 14: stint.sts.v1.GetSessionTokenRequest
+	(*GetSessionTokenResponse)(nil),            // 15: stint.sts.v1.GetSessionTokenResponse
+	(*GetWebIdentityTokenRequest)(nil),         // 16: stint.sts.v1.GetWebIdentityTokenRequest
+	(*GetWebIdentityTokenResponse)(nil),        // 17: stint.sts.v1.GetWebIdentityTokenResponse
+	(*PolicyDescriptor)(nil),                   // 18: stint.sts.v1.PolicyDescriptor
+	(*Tag)(nil),                                // 19: stint.sts.v1.Tag
+	(*ProvidedContext)(nil),                    // 20: stint.sts.v1.ProvidedContext
+	(*Credentials)(nil),                        // 21: stint.sts.v1.Credentials
+	(*AssumedRoleUser)(nil),                    // 22: stint.sts.v1.AssumedRoleUser
+	(*FederatedUser)(nil),                      // 23: stint.sts.v1.FederatedUser
+	(*timestamppb.Timestamp)(nil),              // 24: google.protobuf.Timestamp
 }
 var file_stint_sts_v1_sts_proto_depIdxs = []int32{
-	16, // 0: stint.sts.v1.AssumeRoleRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	17, // 1: stint.sts.v1.AssumeRoleRequest.tags:type_name -> stint.sts.v1.Tag
-	18, // 2: stint.sts.v1.AssumeRoleRequest.provided_contexts:type_name -> stint.sts.v1.ProvidedContext
-	19, // 3: stint.sts.v1.AssumeRoleResponse.credentials:type_name -> stint.sts.v1.Credentials
-	20, // 4: stint.sts.v1.AssumeRoleResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
-	16, // 5: stint.sts.v1.AssumeRootRequest.task_policy_arn:type_name -> stint.sts.v1.PolicyDescriptor
-	19, // 6: stint.sts.v1.AssumeRootResponse.credentials:type_name -> stint.sts.v1.Credentials
-	16, // 7: stint.sts.v1.GetFederationTokenRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	17, // 8: stint.sts.v1.GetFederationTokenRequest.tags:type_name -> stint.sts.v1.Tag
-	19, // 9: stint.sts.v1.GetFederationTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
-	21, // 10: stint.sts.v1.GetFederationTokenResponse.federated_user:type_name -> stint.sts.v1.FederatedUser
-	19, // 11: stint.sts.v1.GetSessionTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
-	17, // 12: stint.sts.v1.GetWebIdentityTokenRequest.tags:type_name -> stint.sts.v1.Tag
-	22, // 13: stint.sts.v1.GetWebIdentityTokenResponse.expiration:type_name -> google.protobuf.Timestamp
-	0,  // 14: stint.sts.v1.STS.AssumeRole:input_type -> stint.sts.v1.AssumeRoleRequest
-	2,  // 15: stint.sts.v1.STS.AssumeRoot:input_type -> stint.sts.v1.AssumeRootRequest
-	4,  // 16: stint.sts.v1.STS.DecodeAuthorizationMessage:input_type -> stint.sts.v1.DecodeAuthorizationMessageRequest
-	6,  // 17: stint.sts.v1.STS.GetAccessKeyInfo:input_type -> stint.sts.v1.GetAccessKeyInfoRequest
-	8,  // 18: stint.sts.v1.STS.GetCallerIdentity:input_type -> stint.sts.v1.GetCallerIdentityRequest
-	10, // 19: stint.sts.v1.STS.GetFederationToken:input_type -> stint.sts.v1.GetFederationTokenRequest
-	12, // 20: stint.sts.v1.STS.GetSessionToken:input_type -> stint.sts.v1.GetSessionTokenRequest
-	14, // 21: stint.sts.v1.STS.GetWebIdentityToken:input_type -> stint.sts.v1.GetWebIdentityTokenRequest
-	1,  // 22: stint.sts.v1.STS.AssumeRole:output_type -> stint.sts.v1.AssumeRoleResponse
-	3,  // 23: stint.sts.v1.STS.AssumeRoot:output_type -> stint.sts.v1.AssumeRootResponse
-	5,  // 24: stint.sts.v1.STS.DecodeAuthorizationMessage:output_type -> stint.sts.v1.DecodeAuthorizationMessageResponse
-	7,  // 25: stint.sts.v1.STS.GetAccessKeyInfo:output_type -> stint.sts.v1.GetAccessKeyInfoResponse
-	9,  // 26: stint.sts.v1.STS.GetCallerIdentity:output_type -> stint.sts.v1.GetCallerIdentityResponse
-	11, // 27: stint.sts.v1.STS.GetFederationToken:output_type -> stint.sts.v1.GetFederationTokenResponse
-	13, // 28: stint.sts.v1.STS.GetSessionToken:output_type -> stint.sts.v1.GetSessionTokenResponse
-	15, // 29: stint.sts.v1.STS.GetWebIdentityToken:output_type -> stint.sts.v1.GetWebIdentityTokenResponse
-	22, // [22:30] is the sub-list for method output_type
-	14, // [14:22] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	18, // 0: stint.sts.v1.AssumeRoleRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	19, // 1: stint.sts.v1.AssumeRoleRequest.tags:type_name -> stint.sts.v1.Tag
+	20, // 2: stint.sts.v1.AssumeRoleRequest.provided_contexts:type_name -> stint.sts.v1.ProvidedContext
+	21, // 3: stint.sts.v1.AssumeRoleResponse.credentials:type_name -> stint.sts.v1.Credentials
+	22, // 4: stint.sts.v1.AssumeRoleResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	18, // 5: stint.sts.v1.AssumeRoleWithWebIdentityRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	21, // 6: stint.sts.v1.AssumeRoleWithWebIdentityResponse.credentials:type_name -> stint.sts.v1.Credentials
+	22, // 7: stint.sts.v1.AssumeRoleWithWebIdentityResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	18, // 8: stint.sts.v1.AssumeRootRequest.task_policy_arn:type_name -> stint.sts.v1.PolicyDescriptor
+	21, // 9: stint.sts.v1.AssumeRootResponse.credentials:type_name -> stint.sts.v1.Credentials
+	18, // 10: stint.sts.v1.GetFederationTokenRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	19, // 11: stint.sts.v1.GetFederationTokenRequest.tags:type_name -> stint.sts.v1.Tag
+	21, // 12: stint.sts.v1.GetFederationTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
+	23, // 13: stint.sts.v1.GetFederationTokenResponse.federated_user:type_name -> stint.sts.v1.FederatedUser
+	21, // 14: stint.sts.v1.GetSessionTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
+	19, // 15: stint.sts.v1.GetWebIdentityTokenRequest.tags:type_name -> stint.sts.v1.Tag
+	24, // 16: stint.sts.v1.GetWebIdentityTokenResponse.expiration:type_name -> google.protobuf.Timestamp
+	0,  // 17: stint.sts.v1.STS.AssumeRole:input_type -> stint.sts.v1.AssumeRoleRequest
+	2,  // 18: stint.sts.v1.STS.AssumeRoleWithWebIdentity:input_type -> stint.sts.v1.AssumeRoleWithWebIdentityRequest
+	4,  // 19: stint.sts.v1.STS.AssumeRoot:input_type -> stint.sts.v1.AssumeRootRequest
+	6,  // 20: stint.sts.v1.STS.DecodeAuthorizationMessage:input_type -> stint.sts.v1.DecodeAuthorizationMessageRequest
+	8,  // 21: stint.sts.v1.STS.GetAccessKeyInfo:input_type -> stint.sts.v1.GetAccessKeyInfoRequest
+	10, // 22: stint.sts.v1.STS.GetCallerIdentity:input_type -> stint.sts.v1.GetCallerIdentityRequest
+	12, // 23: stint.sts.v1.STS.GetFederationToken:input_type -> stint.sts.v1.GetFederationTokenRequest
+	14, // 24: stint.sts.v1.STS.GetSessionToken:input_type -> stint.sts.v1.GetSessionTokenRequest
+	16, // 25: stint.sts.v1.STS.GetWebIdentityToken:input_type -> stint.sts.v1.GetWebIdentityTokenRequest
+	1,  // 26: stint.sts.v1.STS.AssumeRole:output_type -> stint.sts.v1.AssumeRoleResponse
+	3,  // 27: stint.sts.v1.STS.AssumeRoleWithWebIdentity:output_type -> stint.sts.v1.AssumeRoleWithWebIdentityResponse
+	5,  // 28: stint.sts.v1.STS.AssumeRoot:output_type -> stint.sts.v1.AssumeRootResponse
+	7,  // 29: stint.sts.v1.STS.DecodeAuthorizationMessage:output_type -> stint.sts.v1.DecodeAuthorizationMessageResponse
+	9,  // 30: stint.sts.v1.STS.GetAccessKeyInfo:output_type -> stint.sts.v1.GetAccessKeyInfoResponse
+	11, // 31: stint.sts.v1.STS.GetCallerIdentity:output_type -> stint.sts.v1.GetCallerIdentityResponse
+	13, // 32: stint.sts.v1.STS.GetFederationToken:output_type -> stint.sts.v1.GetFederationTokenResponse
+	15, // 33: stint.sts.v1.STS.GetSessionToken:output_type -> stint.sts.v1.GetSessionTokenResponse
+	17, // 34: stint.sts.v1.STS.GetWebIdentityToken:output_type -> stint.sts.v1.GetWebIdentityTokenResponse
+	26, // [26:35] is the sub-list for method output_type
+	17, // [17:26] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_stint_sts_v1_sts_proto_init() }
@@ -1284,18 +1529,20 @@ func file_stint_sts_v1_sts_proto_init() {
 	file_stint_sts_v1_sts_proto_msgTypes[1].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[2].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[3].OneofWrappers = []any{}
-	file_stint_sts_v1_sts_proto_msgTypes[10].OneofWrappers = []any{}
-	file_stint_sts_v1_sts_proto_msgTypes[11].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[4].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[5].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[12].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[13].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[14].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[15].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stint_sts_v1_sts_proto_rawDesc), len(file_stint_sts_v1_sts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	STS_AssumeRole_FullMethodName                 = "/stint.sts.v1.STS/AssumeRole"
+	STS_AssumeRoleWithWebIdentity_FullMethodName  = "/stint.sts.v1.STS/AssumeRoleWithWebIdentity"
 	STS_AssumeRoot_FullMethodName                 = "/stint.sts.v1.STS/AssumeRoot"
 	STS_DecodeAuthorizationMessage_FullMethodName = "/stint.sts.v1.STS/DecodeAuthorizationMessage"
 	STS_GetAccessKeyInfo_FullMethodName           = "/stint.sts.v1.STS/GetAccessKeyInfo"
@@ -44,6 +45,9 @@ const (
 type STSClient interface {
 	// AssumeRole returns credentials of a new session of a role.
 	AssumeRole(ctx context.Context, in *AssumeRoleRequest, opts ...grpc.CallOption) (*AssumeRoleResponse, error)
+	// AssumeRoleWithWebIdentity returns credentials of a new session of a role to the holder of an issuer's token. The call needs no
+	// signature: the token proves who calls.
+	AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityRequest, opts ...grpc.CallOption) (*AssumeRoleWithWebIdentityResponse, error)
 	// AssumeRoot returns credentials of the root user of a member account, limited to one task.
 	AssumeRoot(ctx context.Context, in *AssumeRootRequest, opts ...grpc.CallOption) (*AssumeRootResponse, error)
 	// DecodeAuthorizationMessage tells why a request was denied, from the encoded message that came with the denial.
@@ -72,6 +76,16 @@ func (c *sTSClient) AssumeRole(ctx context.Context, in *AssumeRoleRequest, opts 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AssumeRoleResponse)
 	err := c.cc.Invoke(ctx, STS_AssumeRole_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sTSClient) AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityRequest, opts ...grpc.CallOption) (*AssumeRoleWithWebIdentityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssumeRoleWithWebIdentityResponse)
+	err := c.cc.Invoke(ctx, STS_AssumeRoleWithWebIdentity_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +177,9 @@ func (c *sTSClient) GetWebIdentityToken(ctx context.Context, in *GetWebIdentityT
 type STSServer interface {
 	// AssumeRole returns credentials of a new session of a role.
 	AssumeRole(context.Context, *AssumeRoleRequest) (*AssumeRoleResponse, error)
+	// AssumeRoleWithWebIdentity returns credentials of a new session of a role to the holder of an issuer's token. The call needs no
+	// signature: the token proves who calls.
+	AssumeRoleWithWebIdentity(context.Context, *AssumeRoleWithWebIdentityRequest) (*AssumeRoleWithWebIdentityResponse, error)
 	// AssumeRoot returns credentials of the root user of a member account, limited to one task.
 	AssumeRoot(context.Context, *AssumeRootRequest) (*AssumeRootResponse, error)
 	// DecodeAuthorizationMessage tells why a request was denied, from the encoded message that came with the denial.
@@ -189,6 +206,9 @@ type UnimplementedSTSServer struct{}
 
 func (UnimplementedSTSServer) AssumeRole(context.Context, *AssumeRoleRequest) (*AssumeRoleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssumeRole not implemented")
+}
+func (UnimplementedSTSServer) AssumeRoleWithWebIdentity(context.Context, *AssumeRoleWithWebIdentityRequest) (*AssumeRoleWithWebIdentityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssumeRoleWithWebIdentity not implemented")
 }
 func (UnimplementedSTSServer) AssumeRoot(context.Context, *AssumeRootRequest) (*AssumeRootResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssumeRoot not implemented")
@@ -246,6 +266,24 @@ func _STS_AssumeRole_Handler(srv interface{}, ctx context.Context, dec func(inte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(STSServer).AssumeRole(ctx, req.(*AssumeRoleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _STS_AssumeRoleWithWebIdentity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssumeRoleWithWebIdentityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(STSServer).AssumeRoleWithWebIdentity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: STS_AssumeRoleWithWebIdentity_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(STSServer).AssumeRoleWithWebIdentity(ctx, req.(*AssumeRoleWithWebIdentityRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -386,6 +424,10 @@ var STS_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AssumeRole",
 			Handler:    _STS_AssumeRole_Handler,
+		},
+		{
+			MethodName: "AssumeRoleWithWebIdentity",
+			Handler:    _STS_AssumeRoleWithWebIdentity_Handler,
 		},
 		{
 			MethodName: "AssumeRoot",
