@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"math/big"
@@ -81,6 +82,11 @@ func (p *IdP) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(p.Certificate())
 	return pool
+}
+
+// PEM is the certificate of an issuer with TLS as a file of certificate authorities holds it.
+func (p *IdP) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
 }
 
 // Rotate makes new keys with new ids, and publishes them instead of the old ones.
