@@ -13,19 +13,32 @@ const module = "github.com/stint-sts/stint/"
 
 // layers is the package map of CONTRIBUTING.md, lowest first. A package may import packages of lower layers only.
 var layers = [][]string{
-	{"arn", "awserr", "secret", "seal"},                                                  // leaves
-	{"policy", "sigv4", "signer", "session", "mfa", "audit", "shape", "federation/oidc", "federation/saml"}, // engines
-	{"policy/lint", "policy/casefile", "sigv4/grpcsig", "proto/stint/sts/v1"},            // readers of an engine's documents
-	{"authn"},     // identity
-	{"authz"},     // what an identity may do
-	{"iam"},       // operations on the directory
-	{"sts"},       // operations on credentials
-	{"iam/apply"}, // the directory as files
-	{"iam/store", "iam/managed", "session/redis", "session/embedded", "federation/fetch"}, // adapters
-	{"server/dispatch"}, // pipeline
-	{"server/awsquery", "server/grpcapi", "stintgrpc"}, // translators
-	{"server"}, // wiring
-	{"cmd/stint", "bench/floor", "bench/load"}, // programs
+	// leaves
+	{"arn", "awserr", "secret", "seal"},
+	// engines
+	{"policy", "sigv4", "signer", "session", "mfa", "audit", "shape", "federation/oidc", "federation/saml"},
+	// readers of an engine's documents
+	{"policy/lint", "policy/casefile", "sigv4/grpcsig", "proto/stint/sts/v1"},
+	// identity
+	{"authn"},
+	// what an identity may do
+	{"authz"},
+	// operations on the directory
+	{"iam"},
+	// operations on credentials
+	{"sts"},
+	// the directory as files
+	{"iam/apply"},
+	// adapters
+	{"iam/store", "iam/managed", "session/redis", "session/embedded", "federation/fetch"},
+	// pipeline
+	{"server/dispatch"},
+	// translators
+	{"server/awsquery", "server/grpcapi", "stintgrpc"},
+	// wiring
+	{"server"},
+	// programs
+	{"cmd/stint", "bench/floor", "bench/load"},
 }
 
 // forTests may be imported by tests only, and may import anything below the wiring.
