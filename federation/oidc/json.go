@@ -151,6 +151,9 @@ func (r *reader) object(depth int) (value, error) {
 		return value{}, errTooDeep
 	}
 	v := value{kind: object}
+	if depth == maxDepth-1 { // the whole document, and only this: many small objects must not cost much
+		v.members = make([]member, 0, usualMembers)
+	}
 	var seen map[string]struct{} // only for many members: for a few, comparing is faster
 	r.at++
 	r.space()
@@ -188,6 +191,9 @@ func (r *reader) object(depth int) (value, error) {
 		r.space()
 	}
 }
+
+// usualMembers is how many claims a token has, or a little less.
+const usualMembers = 16
 
 // manyMembers is from how many members on a map looks for duplicates, so that a hostile object costs no square of its size.
 const manyMembers = 32
