@@ -10,12 +10,10 @@ import (
 
 	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
-	"github.com/stint-sts/stint/authz"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/federation/oidc"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/secret"
-	"github.com/stint-sts/stint/shape"
 	"github.com/stint-sts/stint/signer"
 )
 
@@ -36,7 +34,7 @@ type AssumeRoleWithWebIdentityInput struct {
 	WebIdentityToken secret.String      `aws:"WebIdentityToken,required" len:"4,20000"`
 	ProviderID       string             `aws:"ProviderId" len:"4,2048"`
 	PolicyARNs       []PolicyDescriptor `aws:"PolicyArns" len:"0,10"`
-	Policy           *string            `aws:"Policy" len:"1,131072" pattern:"policyDocument"`
+	Policy           *string            `aws:"Policy" len:"1,2048" pattern:"policyDocument"`
 	DurationSeconds  *int32             `aws:"DurationSeconds" range:"900,129600"`
 	MinTokenSize     *int32             `aws:"MinimumSessionTokenSize" range:"0,4096"`
 }
@@ -80,10 +78,11 @@ func (s *Service) AssumeRoleWithWebIdentity(
 		return nil, awserr.New(awserr.InvalidIdentityToken, "The target role ARN is not present in the roles claim of the identity token")
 	}
 	tags := id.tags()
-	if err := id.check(tags); err != nil {
+	asked := &instructed{tags, id.instructions.TransitiveTagKeys, id.instructions.SourceIdentity}
+	if err := asked.check(); err != nil {
 		return nil, err
 	}
-	role, err := s.trustingWebIdentity(ctx, c, roleARN, in, id, tags)
+	role, err := s.trustingFederated(ctx, c, roleARN, actionAssumeRoleWithWebIdentity, asked, func(k *policy.Context) { id.keys(k, in) })
 	if err != nil {
 		return nil, err
 	}
@@ -206,64 +205,6 @@ func (id *webIdentity) tags() []Tag {
 	return tags
 }
 
-// instructed is what an issuer may ask for in the name of the one who holds the token.
-type instructed struct {
-	Tags              []Tag    `aws:"Tags" len:"0,50"`
-	TransitiveTagKeys []string `aws:"TransitiveTagKeys" len:"0,50"`
-	SourceIdentity    string   `aws:"SourceIdentity" len:"2,64" pattern:"name"`
-}
-
-var instructedShape = shape.For[instructed]()
-
-// check holds the issuer to the rules that parameters of AssumeRole are held to.
-func (id *webIdentity) check(tags []Tag) error {
-	in := instructed{tags, id.instructions.TransitiveTagKeys, id.instructions.SourceIdentity}
-	if err := instructedShape.Validate(&in); err != nil {
-		return err
-	}
-	return checkTags(tags, in.TransitiveTagKeys)
-}
-
-// trustingWebIdentity returns the role when its trust policy lets the holder of the token in. A missing, a forbidding and an
-// untrusting role read alike. There is no identity side: only the trust policy speaks (AWS IAM User Guide, "Creating a role for web
-// identity").
-func (s *Service) trustingWebIdentity(
-	ctx context.Context, c *authn.Caller, roleARN arn.ARN, in *AssumeRoleWithWebIdentityInput, id *webIdentity, tags []Tag,
-) (*authn.Entity, error) {
-	role, err := s.directory.RoleByARN(ctx, roleARN)
-	if errors.Is(err, authn.ErrUnknown) {
-		return nil, awserr.Wrap(awserr.AccessDenied, notAuthorized(actionAssumeRoleWithWebIdentity), err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.RoleARN, err)
-	}
-	q := authz.Question{
-		Resource:        role.ARN,
-		ResourceAccount: role.Account,
-		ResourceTags:    role.Tags,
-		RequestTags:     requestTags(tags),
-		ResourcePolicy:  role.Trust,
-		Keys:            func(k *policy.Context) { id.keys(k, in) },
-	}
-	actions := []string{actionAssumeRoleWithWebIdentity}
-	if len(tags) > 0 {
-		actions = append(actions, actionTagSession)
-	}
-	if id.instructions.SourceIdentity != "" {
-		actions = append(actions, actionSetSourceIdentity)
-	}
-	for _, action := range actions {
-		q.Action = action
-		if d := authz.Decide(c, &q); d.Effect != policy.Allow {
-			return nil, awserr.Wrap(awserr.AccessDenied, notAuthorized(action), &authz.Denial{Question: q, Decision: d})
-		}
-	}
-	return role, nil
-}
-
-// notAuthorized is AWS's bare sentence for callers without an ARN.
-func notAuthorized(action string) string { return "Not authorized to perform " + action }
-
 // keys sets the condition keys of AssumeRoleWithWebIdentity. Those of the token come first: no issuer can set a key that is not its
 // own, whatever it is called and its claims are.
 func (id *webIdentity) keys(k *policy.Context, in *AssumeRoleWithWebIdentityInput) {
@@ -271,12 +212,6 @@ func (id *webIdentity) keys(k *policy.Context, in *AssumeRoleWithWebIdentityInpu
 	k.Set("aws:FederatedProvider", id.provider.ARN)
 	k.Set("sts:RoleSessionName", in.RoleSessionName)
 	k.Set("sts:RoleAuthorizedByIdp", strconv.FormatBool(id.instructions.HasRoles)) // the role is among them, or we would not be here
-	if id.instructions.SourceIdentity != "" {
-		k.Set("sts:SourceIdentity", id.instructions.SourceIdentity)
-	}
-	if len(id.instructions.TransitiveTagKeys) > 0 {
-		k.SetList("sts:TransitiveTagKeys", id.instructions.TransitiveTagKeys)
-	}
 }
 
 // sessionClaims are the facts of the new session.
