@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 
 	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/authn"
@@ -117,7 +118,7 @@ func (d *Dispatcher) addMessage(call *Call, out *Outcome) {
 	if err != nil || text == "" {
 		return // the denial stands without it
 	}
-	out.Err = awserr.Wrap(out.Err.Kind, out.Err.Message+" Encoded authorization failure message: "+text, out.Err)
+	out.Err = awserr.Wrap(out.Err.Kind, strings.TrimSuffix(out.Err.Message, ".")+". Encoded authorization failure message: "+text, out.Err)
 }
 
 func (d *Dispatcher) run(ctx context.Context, call *Call, in *any) (out Outcome) {
