@@ -21,6 +21,7 @@ const (
 	RoleSession               // a session of a role
 	FederatedUser             // a GetFederationToken session
 	WebIdentity               // the holder of a verified web identity token, calling AssumeRoleWithWebIdentity
+	SAML                      // the subject of a verified SAML assertion, calling AssumeRoleWithSAML
 )
 
 // Request is what is known of a call apart from who makes it. It feeds the global condition keys and the audit.
@@ -56,7 +57,7 @@ type Caller struct {
 	ARN         string // as GetCallerIdentity shows it
 	UserID      string // aws:userid: account id, AIDA…, AROA…:session-name, ACCOUNT:name
 	AccessKeyID string
-	Subject     string         // WebIdentity: who the issuer says it is
+	Subject     string         // WebIdentity and SAML: who the identity provider says it is
 	Entity      *Entity        // the user or role behind the credentials; for root the account; nil when anonymous
 	Session     *signer.Claims // nil for long-lived keys
 	Request     *Request

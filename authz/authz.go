@@ -121,7 +121,7 @@ func principal(c *authn.Caller) policy.Principal {
 		p.Type, p.ID, p.RoleARN = policy.RoleSession, c.Entity.ID, c.Entity.ARN
 	case authn.FederatedUser:
 		p.Type, p.ID, p.UserARN = policy.FederatedUser, c.Entity.ID, c.Entity.ARN
-	case authn.WebIdentity:
+	case authn.WebIdentity, authn.SAML:
 		p.Type = policy.Federated
 	case authn.Anonymous:
 		p.Type = policy.Anonymous

@@ -20,8 +20,8 @@ const globalRegion = "us-east-1"
 // callerKeys sets the condition keys that tell who calls and how. A key that does not apply is absent, never empty.
 // Source: AWS IAM User Guide, "AWS global condition context keys".
 func callerKeys(ctx *policy.Context, c *authn.Caller) {
-	if c.Kind == authn.WebIdentity {
-		return // only the issuer's own keys, which the operation sets, tell who it is
+	if c.Kind == authn.WebIdentity || c.Kind == authn.SAML {
+		return // only the identity provider's own keys, which the operation sets, tell who it is
 	}
 	if c.UserID != "" { // a simulated role session has no name
 		ctx.Set("aws:userid", c.UserID)

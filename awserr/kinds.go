@@ -28,6 +28,7 @@ var (
 	ExpiredTokenException                = define("ExpiredTokenException", 400, codes.Unauthenticated, Sender) // an expired assertion, not the caller's own credentials
 	InvalidAuthorizationMessageException = define("InvalidAuthorizationMessageException", 400, codes.InvalidArgument, Sender)
 	IDPCommunicationError                = define("IDPCommunicationError", 400, codes.Unavailable, Sender) // SDKs try again on it
+	IDPRejectedClaim                     = define("IDPRejectedClaim", 403, codes.PermissionDenied, Sender)
 	InvalidIdentityToken                 = define("InvalidIdentityToken", 400, codes.Unauthenticated, Sender)
 	PackedPolicyTooLarge                 = define("PackedPolicyTooLarge", 400, codes.InvalidArgument, Sender)
 

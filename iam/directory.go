@@ -11,6 +11,7 @@ import (
 	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/federation/oidc"
+	"github.com/stint-sts/stint/federation/saml"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/seal"
 )
@@ -58,6 +59,7 @@ type Directory struct {
 	issuers  *cache[string, *OutboundIssuer] // by account and by issuer id
 
 	oidcProviders *cache[string, *oidc.Provider] // by ARN
+	samlProviders *cache[string, *saml.Provider] // by ARN
 
 	uses          lastUses
 	flushInterval time.Duration
@@ -115,6 +117,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		groups:        newCache[string, []*policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
 		issuers:       newCache[string, *OutboundIssuer](c, cfg.Store, cfg.CacheSize, keyLoads),
 		oidcProviders: newCache[string, *oidc.Provider](c, cfg.Store, cfg.CacheSize, keyLoads),
+		samlProviders: newCache[string, *saml.Provider](c, cfg.Store, cfg.CacheSize, keyLoads),
 		flushInterval: cfg.FlushInterval,
 	}, nil
 }

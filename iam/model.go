@@ -175,6 +175,9 @@ type SAMLProvider struct {
 	CreateDate time.Time
 	ValidUntil time.Time
 	Tags       []Tag
+
+	EncryptionMode string           // "Required", "Allowed" or "": Allowed, but there is no key
+	PrivateKeys    []SAMLPrivateKey // that assertions may be encrypted to
 }
 
 // Attachment links a managed policy to a user, group or role.

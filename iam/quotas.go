@@ -13,6 +13,7 @@ type Quotas struct {
 	OIDCProvidersPerAccount    int
 	ClientIDsPerOIDCProvider   int
 	ThumbprintsPerOIDCProvider int
+	SAMLProvidersPerAccount    int
 	GroupsPerUser              int
 	AccessKeysPerUser          int
 	PoliciesPerUser            int // attached managed policies
@@ -39,6 +40,7 @@ func DefaultQuotas() Quotas {
 		OIDCProvidersPerAccount:    100,
 		ClientIDsPerOIDCProvider:   100,
 		ThumbprintsPerOIDCProvider: 5,
+		SAMLProvidersPerAccount:    100,
 		GroupsPerUser:              10,
 		AccessKeysPerUser:          2,
 		PoliciesPerUser:            10,

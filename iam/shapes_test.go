@@ -54,7 +54,8 @@ func TestOperations_EncodeDocuments(t *testing.T) {
 	var check func(name string, s *shape.Shape)
 	check = func(name string, s *shape.Shape) {
 		for _, f := range s.Fields() {
-			if strings.HasSuffix(f.Name, "Document") && f.Kind == shape.String {
+			// SAML metadata are XML in XML, as on AWS.
+			if strings.HasSuffix(f.Name, "Document") && f.Kind == shape.String && f.Name != "SAMLMetadataDocument" {
 				found++
 				if !f.URLEncoded {
 					t.Errorf("%s.%s is not percent-encoded", name, f.Name)

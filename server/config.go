@@ -60,6 +60,7 @@ type Config struct {
 
 	AuditMode     string // "required" or "best-effort"
 	AuditDir      string // empty: "audit" in the data directory
+	SAML SAML
 	AuditMaxBytes int64
 	AuditMaxFiles int
 	AuditSync     bool
@@ -147,7 +148,7 @@ func settings() []setting {
 		duration("limits.request-timeout", "10s", time.Second, 5*time.Minute, "longest that one call may take", func(c *Config) *time.Duration { return &c.RequestTimeout }),
 		duration("limits.drain-timeout", "20s", 0, 10*time.Minute, "longest that a shutdown waits for calls", func(c *Config) *time.Duration { return &c.DrainTimeout }),
 		toggle("pprof", false, "serve /debug/pprof on the ops listener", func(c *Config) *bool { return &c.Pprof }),
-	}, slices.Concat(oidcSettings(), quotaSettings(quotas))...)
+	}, slices.Concat(oidcSettings(), samlSettings(), quotaSettings(quotas))...)
 }
 
 func quotaSettings(standard iam.Quotas) []setting {
@@ -171,6 +172,7 @@ func quotaSettings(standard iam.Quotas) []setting {
 		{"policies-per-group", standard.PoliciesPerGroup, 100, func(q *iam.Quotas) *int { return &q.PoliciesPerGroup }},
 		{"policies-per-role", standard.PoliciesPerRole, 100, func(q *iam.Quotas) *int { return &q.PoliciesPerRole }},
 		{"versions-per-policy", standard.VersionsPerPolicy, 100, func(q *iam.Quotas) *int { return &q.VersionsPerPolicy }},
+		{"saml-providers-per-account", standard.SAMLProvidersPerAccount, 10_000, func(q *iam.Quotas) *int { return &q.SAMLProvidersPerAccount }},
 		{"tags-per-entity", standard.TagsPerEntity, 200, func(q *iam.Quotas) *int { return &q.TagsPerEntity }},
 		{"policy-size", standard.PolicySize, 131_072, func(q *iam.Quotas) *int { return &q.PolicySize }},
 		{"user-policy-size", standard.UserPolicySize, 131_072, func(q *iam.Quotas) *int { return &q.UserPolicySize }},

@@ -77,7 +77,6 @@ var neverRaised = map[string]string{
 	"PolicyEvaluation":              "a policy that was stored has been compiled",
 	"EntityTemporarilyUnmodifiable": "changes are transactions: none is half done",
 	"OpenIdIdpCommunicationError":   "nothing is fetched when a provider is registered",
-	"IDPRejectedClaim":              "no issuer is asked about a token",
 	"NotSupportedService":           "service-specific credentials are listed only, and there are none",
 }
 

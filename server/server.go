@@ -48,6 +48,7 @@ type Server struct {
 	directory *iam.Directory
 	signer    *signer.Signer
 	issuers   *issuers
+	saml      *samlService
 	sessions  sessionState
 	codes     *mfa.Verifier
 	audit     *audit.Recorder
@@ -217,7 +218,9 @@ func (s *Server) openServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities,
+	s.saml = &samlService{Directory: s.directory, cfg: s.cfg.SAML, guard: s.sessions}
+	s.saml.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
+	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities, SAML: s.saml,
 		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
@@ -236,6 +239,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	verifier, err := sigv4.New(sigv4.Config{Services: []string{"sts", "iam"}})
 	if err != nil {
 		return err
+	s.saml.reachedBy(s.cfg.publicURL(listeners.http.Addr().String()))
 	}
 	m := newMetrics(s.version, s.audit.Stats)
 	dispatcher := dispatch.New(dispatch.Config{

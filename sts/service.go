@@ -46,6 +46,7 @@ type Config struct {
 	Sessions      Sessions
 	Identities    Identities
 	WebIdentities WebIdentity
+	SAML          SAML
 	Sealer        Sealer // of encoded authorization messages
 	Devices       Devices
 	Codes         Codes
@@ -63,6 +64,7 @@ type Service struct {
 	sessions      Sessions
 	identities    Identities
 	webIdentities WebIdentity
+	saml          SAML
 	sealer        Sealer
 	devices       Devices
 	codes         Codes
@@ -77,7 +79,7 @@ func New(cfg Config) *Service {
 	}
 	return &Service{
 		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities,
-		webIdentities: cfg.WebIdentities, sealer: cfg.Sealer,
+		webIdentities: cfg.WebIdentities, saml: cfg.SAML, sealer: cfg.Sealer,
 		devices: cfg.Devices, codes: cfg.Codes, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }

@@ -71,6 +71,8 @@ func identity(c *authn.Caller, r *authn.Request) audit.Identity {
 	}
 	if c.Session != nil {
 		id.Session = sessionContext(c.Session, c.Entity)
+	case authn.SAML:
+		id = audit.Identity{Type: "SAMLUser", PrincipalID: c.UserID, UserName: c.Subject, Provider: c.ARN}
 	}
 	return id
 }

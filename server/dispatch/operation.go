@@ -107,6 +107,7 @@ func (t *Table) All(yield func(*Operation) bool) {
 func stsOperations(s *sts.Service) []Operation {
 	return []Operation{
 		operation("sts", "AssumeRole", s.AssumeRole),
+		unsigned(operation("sts", "AssumeRoleWithSAML", s.AssumeRoleWithSAML)),
 		unsigned(operation("sts", "AssumeRoleWithWebIdentity", s.AssumeRoleWithWebIdentity)),
 		operation("sts", "AssumeRoot", s.AssumeRoot),
 		operation("sts", "GetFederationToken", s.GetFederationToken),
