@@ -68,11 +68,11 @@ func identity(c *authn.Caller, r *authn.Request) audit.Identity {
 		id.Type = "FederatedUser"
 	case authn.WebIdentity:
 		id = audit.Identity{Type: "WebIdentityUser", PrincipalID: c.UserID, UserName: c.Subject, Provider: c.ARN}
+	case authn.SAML:
+		id = audit.Identity{Type: "SAMLUser", PrincipalID: c.UserID, UserName: c.Subject, Provider: c.ARN}
 	}
 	if c.Session != nil {
 		id.Session = sessionContext(c.Session, c.Entity)
-	case authn.SAML:
-		id = audit.Identity{Type: "SAMLUser", PrincipalID: c.UserID, UserName: c.Subject, Provider: c.ARN}
 	}
 	return id
 }
