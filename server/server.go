@@ -235,11 +235,11 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	}
 	defer listeners.close()
 	s.issuers.reachedBy(s.cfg.publicURL(listeners.http.Addr().String()))
+	s.saml.reachedBy(s.cfg.publicURL(listeners.http.Addr().String()))
 
 	verifier, err := sigv4.New(sigv4.Config{Services: []string{"sts", "iam"}})
 	if err != nil {
 		return err
-	s.saml.reachedBy(s.cfg.publicURL(listeners.http.Addr().String()))
 	}
 	m := newMetrics(s.version, s.audit.Stats)
 	dispatcher := dispatch.New(dispatch.Config{
