@@ -57,10 +57,10 @@ type Config struct {
 	TrustedProxies  []netip.Prefix
 
 	OIDC OIDC
+	SAML SAML
 
 	AuditMode     string // "required" or "best-effort"
 	AuditDir      string // empty: "audit" in the data directory
-	SAML SAML
 	AuditMaxBytes int64
 	AuditMaxFiles int
 	AuditSync     bool
@@ -166,13 +166,13 @@ func quotaSettings(standard iam.Quotas) []setting {
 		{"oidc-providers-per-account", standard.OIDCProvidersPerAccount, 10_000, func(q *iam.Quotas) *int { return &q.OIDCProvidersPerAccount }},
 		{"client-ids-per-oidc-provider", standard.ClientIDsPerOIDCProvider, 1000, func(q *iam.Quotas) *int { return &q.ClientIDsPerOIDCProvider }},
 		{"thumbprints-per-oidc-provider", standard.ThumbprintsPerOIDCProvider, 100, func(q *iam.Quotas) *int { return &q.ThumbprintsPerOIDCProvider }},
+		{"saml-providers-per-account", standard.SAMLProvidersPerAccount, 10_000, func(q *iam.Quotas) *int { return &q.SAMLProvidersPerAccount }},
 		{"groups-per-user", standard.GroupsPerUser, 100, func(q *iam.Quotas) *int { return &q.GroupsPerUser }},
 		{"access-keys-per-user", standard.AccessKeysPerUser, 100, func(q *iam.Quotas) *int { return &q.AccessKeysPerUser }},
 		{"policies-per-user", standard.PoliciesPerUser, 100, func(q *iam.Quotas) *int { return &q.PoliciesPerUser }},
 		{"policies-per-group", standard.PoliciesPerGroup, 100, func(q *iam.Quotas) *int { return &q.PoliciesPerGroup }},
 		{"policies-per-role", standard.PoliciesPerRole, 100, func(q *iam.Quotas) *int { return &q.PoliciesPerRole }},
 		{"versions-per-policy", standard.VersionsPerPolicy, 100, func(q *iam.Quotas) *int { return &q.VersionsPerPolicy }},
-		{"saml-providers-per-account", standard.SAMLProvidersPerAccount, 10_000, func(q *iam.Quotas) *int { return &q.SAMLProvidersPerAccount }},
 		{"tags-per-entity", standard.TagsPerEntity, 200, func(q *iam.Quotas) *int { return &q.TagsPerEntity }},
 		{"policy-size", standard.PolicySize, 131_072, func(q *iam.Quotas) *int { return &q.PolicySize }},
 		{"user-policy-size", standard.UserPolicySize, 131_072, func(q *iam.Quotas) *int { return &q.UserPolicySize }},
