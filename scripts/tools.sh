@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool and zbarimg, as Debian
+# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool, zbarimg and xmlsec1, as Debian
 # packages. Without root it says what to install; the tests that need it then skip, and with CI=true they fail.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ command -v node >/dev/null 2>&1 || missing+=(nodejs)
 command -v npm >/dev/null 2>&1 || missing+=(npm)
 command -v oathtool >/dev/null 2>&1 || missing+=(oathtool)
 command -v zbarimg >/dev/null 2>&1 || missing+=(zbar-tools)
+command -v xmlsec1 >/dev/null 2>&1 || missing+=(xmlsec1)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
