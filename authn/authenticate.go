@@ -56,11 +56,14 @@ type Verifier interface {
 	VerifyUnknown(r *sigv4.Request, m *sigv4.Material)
 }
 
-// Config is what an Authenticator needs; all fields are required.
+// Config is what an Authenticator needs. Fields are required unless they say a default.
 type Config struct {
 	Directory Directory
 	Tokens    Tokens
 	Verifier  Verifier
+
+	// Certificates tells whom client certificates stand for. Default: nobody.
+	Certificates Certificates
 }
 
 // Authenticator tells who signed a request. It is safe for concurrent use.
@@ -69,11 +72,13 @@ type Authenticator struct {
 	tokens    Tokens
 	verifier  Verifier
 	inline    policyCache
+
+	certificates Certificates // nil: none counts
 }
 
 // New makes an Authenticator.
 func New(cfg Config) *Authenticator {
-	return &Authenticator{directory: cfg.Directory, tokens: cfg.Tokens, verifier: cfg.Verifier}
+	return &Authenticator{directory: cfg.Directory, tokens: cfg.Tokens, verifier: cfg.Verifier, certificates: cfg.Certificates}
 }
 
 const (
@@ -85,10 +90,16 @@ const (
 // InvalidClientTokenId, ExpiredToken, SignatureDoesNotMatch. req is completed with the
 // region of the credential scope and the access key id, as they were claimed.
 //
+// A call without authentication material may have a client certificate in its place; a signature that is there decides, right or
+// wrong.
+//
 // The order of checks is the one seen on AWS: form of the material, credential scope and clock, access key with its session
 // token and the entity behind it, expiry, signature.
 func (a *Authenticator) Authenticate(ctx context.Context, r *sigv4.Request, req *Request) (*Caller, error) {
 	material, err := sigv4.Parse(r)
+	if errors.Is(err, sigv4.ErrMissing) && len(req.Certificate) > 0 && a.certificates != nil {
+		return a.certified(ctx, req)
+	}
 	if err != nil {
 		return nil, signatureError(err)
 	}

@@ -37,6 +37,9 @@ type Request struct {
 	Referer         string
 	SecureTransport bool // the call came over TLS
 
+	// Certificate is the names in the client certificate that TLS has verified: "uri:…" and "dns:…". Nil without one.
+	Certificate []string
+
 	// Decisions are the questions of policy that the call has raised so far, for operators. authz adds them.
 	Decisions []Decision
 }

@@ -53,7 +53,7 @@ type Directory struct {
 	changes  *changes
 	keys     *cache[string, *authn.AccessKey]
 	entities *cache[string, *authn.Entity]
-	roles    *cache[arn.ARN, string] // unique ids
+	named    *cache[arn.ARN, string] // unique ids of users and roles
 	policies *cache[string, *policy.Document]
 	groups   *cache[string, []*policy.Document]
 	issuers  *cache[string, *OutboundIssuer] // by account and by issuer id
@@ -112,7 +112,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		changes:       c,
 		keys:          newCache[string, *authn.AccessKey](c, cfg.Store, cfg.CacheSize, keyLoads),
 		entities:      newCache[string, *authn.Entity](c, cfg.Store, cfg.CacheSize, entityLoads),
-		roles:         newCache[arn.ARN, string](c, cfg.Store, cfg.CacheSize, keyLoads),
+		named:         newCache[arn.ARN, string](c, cfg.Store, cfg.CacheSize, keyLoads),
 		policies:      newCache[string, *policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
 		groups:        newCache[string, []*policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
 		issuers:       newCache[string, *OutboundIssuer](c, cfg.Store, cfg.CacheSize, keyLoads),
@@ -167,10 +167,10 @@ func (d *Directory) RoleByARN(ctx context.Context, a arn.ARN) (*authn.Entity, er
 	if !a.IsIAM("role") || a.Partition != arn.Partition {
 		return nil, fmt.Errorf("role %s: %w", a, ErrNotFound)
 	}
-	if id, ok := d.roles.hit(a); ok {
+	if id, ok := d.named.hit(a); ok {
 		return d.Entity(ctx, a.Account, id)
 	}
-	id, err := d.roles.get(ctx, a, func(r *reading) (result[string], error) { return d.readRoleID(r, a) })
+	id, err := d.named.get(ctx, a, func(r *reading) (result[string], error) { return d.readRoleID(r, a) })
 	if err != nil {
 		return nil, fmt.Errorf("role %s: %w", a, err)
 	}
@@ -235,7 +235,7 @@ func (t *notingTx) note(r Record) {
 	if r.Parent != "" {
 		t.touched[r.Parent] = struct{}{}
 	}
-	if r.Kind == KindRole || r.Kind == KindPolicy { // looked up by name, and remembered when they do not exist
+	if r.Kind == KindUser || r.Kind == KindRole || r.Kind == KindPolicy { // looked up by name, and remembered when they do not exist
 		t.touched[nameOf(r.Kind, r.Account, r.Name)] = struct{}{}
 	}
 }

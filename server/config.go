@@ -56,6 +56,9 @@ type Config struct {
 	ManagedPolicies string // directory of further managed policies; empty: none
 	TrustedProxies  []netip.Prefix
 
+	ClientCA           string             // PEM file; empty: no client certificate counts
+	ClientCertificates map[string]arn.ARN // user by name in the certificate, "uri:…" or "dns:…"
+
 	OIDC OIDC
 	SAML SAML
 
@@ -135,6 +138,9 @@ func settings() []setting {
 		prefix("key-prefix.temporary", "ASIA", func(c *Config) *string { return &c.TemporaryPrefix }),
 		duration("session.max-chained", "1h", 15*time.Minute, 36*time.Hour, "longest session made with another role session's credentials", func(c *Config) *time.Duration { return &c.MaxChained }),
 		text("managed-policies", false, "", "directory of further AWS managed policies", func(c *Config) *string { return &c.ManagedPolicies }),
+		text("grpc.client-ca", false, "", "PEM file with the authorities of client certificates, read at the start; see docs/grpc.md", func(c *Config) *string { return &c.ClientCA }),
+		{key: "grpc.client-certificates", list: true, set: setClientCertificates,
+			usage: "NAME=ARN: the user that a client certificate stands for; NAME is uri:… or dns:… of its subject alternative names"},
 		{key: "trusted-proxies", list: true, usage: "networks whose X-Forwarded-For is believed", set: setProxies},
 		choice("audit.mode", false, "required", []string{"required", "best-effort"}, "required or best-effort", func(c *Config) *string { return &c.AuditMode }),
 		text("audit.dir", false, "", "directory of the audit log (default: audit in the data directory)", func(c *Config) *string { return &c.AuditDir }),
@@ -318,6 +324,9 @@ func Load(src Sources) (*Config, error) {
 func (c *Config) check() (faults []fault) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		faults = append(faults, fault{"configuration", "tls", "tls.cert and tls.key are given together or not at all"})
+	}
+	if (c.ClientCA == "") != (len(c.ClientCertificates) == 0) || c.ClientCA != "" && c.TLSCert == "" {
+		faults = append(faults, fault{"configuration", "grpc", "grpc.client-ca and grpc.client-certificates are given together, and with tls.cert, or not at all"})
 	}
 	if c.DataDir == "" {
 		faults = append(faults, fault{"configuration", "data-dir", "must not be empty"})

@@ -229,6 +229,10 @@ func (s *Server) openServices(context.Context) error {
 // Run serves until ctx ends, then drains: it says that it is not ready, lets the calls in flight finish, and returns nil.
 // ready is called once all listeners accept, with their addresses.
 func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
+	clientCAs, err := s.clientCAs()
+	if err != nil {
+		return err
+	}
 	listeners, err := s.listen(ctx)
 	if err != nil {
 		return err
@@ -243,7 +247,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	}
 	m := newMetrics(s.version, s.audit.Stats)
 	dispatcher := dispatch.New(dispatch.Config{
-		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier}),
+		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier, Certificates: s.certificates()}),
 		Recorder:      s.audit,
 		Log:           s.log,
 		History:       s.history,
@@ -256,7 +260,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	public := s.httpServer(s.publicHandler(front))
 	ops := s.httpServer(opsHandler(m, func() bool { return !draining.Load() }, s.checks(), s.cfg.Pprof))
 	admin := s.httpServer(s.adminHandler())
-	rpc, err := grpcapi.New(grpcapi.Config{Front: front, Log: s.log, TLS: listeners.tlsConfig("h2")})
+	rpc, err := grpcapi.New(grpcapi.Config{Front: front, Log: s.log, TLS: listeners.grpcTLS(clientCAs)})
 	if err != nil {
 		return err
 	}
@@ -343,8 +347,8 @@ func (s *Server) used(c *authn.Caller) {
 	id := c.AccessKeyID
 	if c.Kind == authn.RoleSession {
 		id = c.Entity.ID
-	} else if c.Session != nil {
-		return // the session's user used its key when it asked for the session
+	} else if c.Session != nil || id == "" {
+		return // the session's user used its key when it asked for the session; a certificate has no such date
 	}
 	s.directory.Used(id, c.Request.Service, c.Request.Region, c.Request.Time)
 }
@@ -426,13 +430,6 @@ func (s *Server) listen(ctx context.Context) (_ *listeners, err error) {
 	}
 	l.admin, err = listenAdmin(ctx, s.data.file(adminSocket))
 	return l, err
-}
-
-func (l *listeners) tlsConfig(protocols ...string) *tls.Config {
-	if l.cert == nil {
-		return nil
-	}
-	return l.cert.config(protocols...)
 }
 
 func (l *listeners) close() {

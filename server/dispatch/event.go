@@ -47,6 +47,9 @@ func event(call *Call, in any, out *Outcome) *audit.Event {
 	} else if n := len(r.Decisions); n > 0 {
 		e.Additional = []audit.Attr{audit.String("allowedBy", deciding(&r.Decisions[n-1]))}
 	}
+	if out.Caller != nil && out.Caller.AccessKeyID == "" && len(r.Certificate) > 0 {
+		e.Additional = append(e.Additional, audit.Strings("clientCertificate", r.Certificate))
+	}
 	return e
 }
 

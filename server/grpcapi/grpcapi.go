@@ -208,9 +208,13 @@ const typicalAnswer = 1 << 10
 func (s *Server) call(ctx context.Context, m *method, x *dispatch.Exchange, request []byte) *dispatch.Call {
 	md, _ := metadata.FromIncomingContext(ctx)
 	remote, overTLS := "", false
+	var certificate []string
 	if p, ok := peer.FromContext(ctx); ok {
 		remote = p.Addr.String()
-		_, overTLS = p.AuthInfo.(credentials.TLSInfo)
+		var info credentials.TLSInfo
+		if info, overTLS = p.AuthInfo.(credentials.TLSInfo); overTLS {
+			certificate = certificateNames(&info.State, x.Start)
+		}
 	}
 	address, secure := s.front.Proxies.Peer(remote, overTLS, md["x-forwarded-for"], md["x-forwarded-proto"])
 	return &dispatch.Call{
@@ -219,6 +223,7 @@ func (s *Server) call(ctx context.Context, m *method, x *dispatch.Exchange, requ
 		Request: authn.Request{
 			ID: x.RequestID, Service: m.operation.Service, Operation: m.operation.Name, Time: x.Start,
 			SourceIP: address, UserAgent: first(md, "user-agent"), Referer: first(md, "referer"), SecureTransport: secure,
+			Certificate: certificate,
 		},
 		Decode: func(_ *shape.Shape, into any) error { return m.input.decode(request, into) },
 	}
