@@ -264,6 +264,11 @@ func parityCases(p *people) []parityCase {
 		{"a job that the role does not trust", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.RoleArn = worker }), "AccessDenied"},
 		{"a job with a policy that is none", nobody, web(func(in *stsv1.AssumeRoleWithWebIdentityRequest) { in.Policy = new("{") }), "MalformedPolicyDocument"},
 
+		{"a response that is none", nobody, &stsv1.AssumeRoleWithSAMLRequest{
+			RoleArn: worker, PrincipalArn: "arn:aws:iam::111122223333:saml-provider/idp", SamlAssertion: "bm9uc2Vuc2U=",
+		}, "InvalidIdentityToken"},
+		{"no response", nobody, &stsv1.AssumeRoleWithSAMLRequest{RoleArn: worker}, "ValidationError"},
+
 		{"task on a member", p.alice, member(func(*stsv1.AssumeRootRequest) {}), ""},
 		{"task on a member, by its ARN and in a role", p.role, member(func(in *stsv1.AssumeRootRequest) {
 			in.TargetPrincipal, in.DurationSeconds = "arn:aws:iam::444455556666:root", new(int32(0))
@@ -360,6 +365,9 @@ func TestParity(t *testing.T) {
 		})
 	}
 	for o := range table.All {
+		if o.Name == "AssumeRoleWithSAML" && refused[o.Name] {
+			continue // a response that is good is made in federation/saml
+		}
 		if o.Service == "sts" && (!succeeded[o.Name] || !refused[o.Name]) {
 			t.Errorf("%s lacks a case: success %v, error %v", o.Name, succeeded[o.Name], refused[o.Name])
 		}

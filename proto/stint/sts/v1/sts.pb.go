@@ -248,6 +248,224 @@ func (x *AssumeRoleResponse) GetSessionTokenUtilization() int32 {
 	return 0
 }
 
+// AssumeRoleWithSAMLRequest are the parameters of AssumeRoleWithSAML.
+type AssumeRoleWithSAMLRequest struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	RoleArn                 string                 `protobuf:"bytes,1,opt,name=role_arn,json=roleArn,proto3" json:"role_arn,omitempty"`                                                            // required
+	PrincipalArn            string                 `protobuf:"bytes,2,opt,name=principal_arn,json=principalArn,proto3" json:"principal_arn,omitempty"`                                             // required; of the identity provider
+	SamlAssertion           string                 `protobuf:"bytes,3,opt,name=saml_assertion,json=samlAssertion,proto3" json:"saml_assertion,omitempty"`                                          // required; base64 of the whole response
+	PolicyArns              []*PolicyDescriptor    `protobuf:"bytes,4,rep,name=policy_arns,json=policyArns,proto3" json:"policy_arns,omitempty"`                                                   // at most 10
+	Policy                  *string                `protobuf:"bytes,5,opt,name=policy,proto3,oneof" json:"policy,omitempty"`                                                                       // session policy, JSON
+	DurationSeconds         *int32                 `protobuf:"varint,6,opt,name=duration_seconds,json=durationSeconds,proto3,oneof" json:"duration_seconds,omitempty"`                             // 900 up to the role's maximum; default 3600
+	MinimumSessionTokenSize *int32                 `protobuf:"varint,7,opt,name=minimum_session_token_size,json=minimumSessionTokenSize,proto3,oneof" json:"minimum_session_token_size,omitempty"` // bytes
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *AssumeRoleWithSAMLRequest) Reset() {
+	*x = AssumeRoleWithSAMLRequest{}
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssumeRoleWithSAMLRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssumeRoleWithSAMLRequest) ProtoMessage() {}
+
+func (x *AssumeRoleWithSAMLRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssumeRoleWithSAMLRequest.ProtoReflect.Descriptor instead.
+func (*AssumeRoleWithSAMLRequest) Descriptor() ([]byte, []int) {
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetRoleArn() string {
+	if x != nil {
+		return x.RoleArn
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetPrincipalArn() string {
+	if x != nil {
+		return x.PrincipalArn
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetSamlAssertion() string {
+	if x != nil {
+		return x.SamlAssertion
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetPolicyArns() []*PolicyDescriptor {
+	if x != nil {
+		return x.PolicyArns
+	}
+	return nil
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetPolicy() string {
+	if x != nil && x.Policy != nil {
+		return *x.Policy
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetDurationSeconds() int32 {
+	if x != nil && x.DurationSeconds != nil {
+		return *x.DurationSeconds
+	}
+	return 0
+}
+
+func (x *AssumeRoleWithSAMLRequest) GetMinimumSessionTokenSize() int32 {
+	if x != nil && x.MinimumSessionTokenSize != nil {
+		return *x.MinimumSessionTokenSize
+	}
+	return 0
+}
+
+// AssumeRoleWithSAMLResponse is the result of AssumeRoleWithSAML.
+type AssumeRoleWithSAMLResponse struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	Credentials             *Credentials           `protobuf:"bytes,1,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	AssumedRoleUser         *AssumedRoleUser       `protobuf:"bytes,2,opt,name=assumed_role_user,json=assumedRoleUser,proto3" json:"assumed_role_user,omitempty"`
+	PackedPolicySize        *int32                 `protobuf:"varint,3,opt,name=packed_policy_size,json=packedPolicySize,proto3,oneof" json:"packed_policy_size,omitempty"` // percent; absent when neither policies nor tags were passed
+	Subject                 string                 `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`                                                    // NameID
+	SubjectType             string                 `protobuf:"bytes,5,opt,name=subject_type,json=subjectType,proto3" json:"subject_type,omitempty"`
+	Issuer                  string                 `protobuf:"bytes,6,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Audience                string                 `protobuf:"bytes,7,opt,name=audience,proto3" json:"audience,omitempty"` // Recipient, as on AWS
+	NameQualifier           string                 `protobuf:"bytes,8,opt,name=name_qualifier,json=nameQualifier,proto3" json:"name_qualifier,omitempty"`
+	SourceIdentity          string                 `protobuf:"bytes,9,opt,name=source_identity,json=sourceIdentity,proto3" json:"source_identity,omitempty"`
+	SessionTokenSize        *int32                 `protobuf:"varint,10,opt,name=session_token_size,json=sessionTokenSize,proto3,oneof" json:"session_token_size,omitempty"`                      // bytes
+	SessionTokenUtilization *int32                 `protobuf:"varint,11,opt,name=session_token_utilization,json=sessionTokenUtilization,proto3,oneof" json:"session_token_utilization,omitempty"` // percent
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *AssumeRoleWithSAMLResponse) Reset() {
+	*x = AssumeRoleWithSAMLResponse{}
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssumeRoleWithSAMLResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssumeRoleWithSAMLResponse) ProtoMessage() {}
+
+func (x *AssumeRoleWithSAMLResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssumeRoleWithSAMLResponse.ProtoReflect.Descriptor instead.
+func (*AssumeRoleWithSAMLResponse) Descriptor() ([]byte, []int) {
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetCredentials() *Credentials {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetAssumedRoleUser() *AssumedRoleUser {
+	if x != nil {
+		return x.AssumedRoleUser
+	}
+	return nil
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetPackedPolicySize() int32 {
+	if x != nil && x.PackedPolicySize != nil {
+		return *x.PackedPolicySize
+	}
+	return 0
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetSubjectType() string {
+	if x != nil {
+		return x.SubjectType
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetNameQualifier() string {
+	if x != nil {
+		return x.NameQualifier
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetSourceIdentity() string {
+	if x != nil {
+		return x.SourceIdentity
+	}
+	return ""
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetSessionTokenSize() int32 {
+	if x != nil && x.SessionTokenSize != nil {
+		return *x.SessionTokenSize
+	}
+	return 0
+}
+
+func (x *AssumeRoleWithSAMLResponse) GetSessionTokenUtilization() int32 {
+	if x != nil && x.SessionTokenUtilization != nil {
+		return *x.SessionTokenUtilization
+	}
+	return 0
+}
+
 // AssumeRoleWithWebIdentityRequest are the parameters of AssumeRoleWithWebIdentity.
 type AssumeRoleWithWebIdentityRequest struct {
 	state                   protoimpl.MessageState `protogen:"open.v1"`
@@ -265,7 +483,7 @@ type AssumeRoleWithWebIdentityRequest struct {
 
 func (x *AssumeRoleWithWebIdentityRequest) Reset() {
 	*x = AssumeRoleWithWebIdentityRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -277,7 +495,7 @@ func (x *AssumeRoleWithWebIdentityRequest) String() string {
 func (*AssumeRoleWithWebIdentityRequest) ProtoMessage() {}
 
 func (x *AssumeRoleWithWebIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[2]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -290,7 +508,7 @@ func (x *AssumeRoleWithWebIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssumeRoleWithWebIdentityRequest.ProtoReflect.Descriptor instead.
 func (*AssumeRoleWithWebIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{2}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AssumeRoleWithWebIdentityRequest) GetRoleArn() string {
@@ -367,7 +585,7 @@ type AssumeRoleWithWebIdentityResponse struct {
 
 func (x *AssumeRoleWithWebIdentityResponse) Reset() {
 	*x = AssumeRoleWithWebIdentityResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +597,7 @@ func (x *AssumeRoleWithWebIdentityResponse) String() string {
 func (*AssumeRoleWithWebIdentityResponse) ProtoMessage() {}
 
 func (x *AssumeRoleWithWebIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[3]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +610,7 @@ func (x *AssumeRoleWithWebIdentityResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use AssumeRoleWithWebIdentityResponse.ProtoReflect.Descriptor instead.
 func (*AssumeRoleWithWebIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{3}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AssumeRoleWithWebIdentityResponse) GetCredentials() *Credentials {
@@ -471,7 +689,7 @@ type AssumeRootRequest struct {
 
 func (x *AssumeRootRequest) Reset() {
 	*x = AssumeRootRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +701,7 @@ func (x *AssumeRootRequest) String() string {
 func (*AssumeRootRequest) ProtoMessage() {}
 
 func (x *AssumeRootRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[4]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +714,7 @@ func (x *AssumeRootRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssumeRootRequest.ProtoReflect.Descriptor instead.
 func (*AssumeRootRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{4}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AssumeRootRequest) GetTargetPrincipal() string {
@@ -540,7 +758,7 @@ type AssumeRootResponse struct {
 
 func (x *AssumeRootResponse) Reset() {
 	*x = AssumeRootResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +770,7 @@ func (x *AssumeRootResponse) String() string {
 func (*AssumeRootResponse) ProtoMessage() {}
 
 func (x *AssumeRootResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[5]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +783,7 @@ func (x *AssumeRootResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssumeRootResponse.ProtoReflect.Descriptor instead.
 func (*AssumeRootResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{5}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AssumeRootResponse) GetCredentials() *Credentials {
@@ -606,7 +824,7 @@ type DecodeAuthorizationMessageRequest struct {
 
 func (x *DecodeAuthorizationMessageRequest) Reset() {
 	*x = DecodeAuthorizationMessageRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +836,7 @@ func (x *DecodeAuthorizationMessageRequest) String() string {
 func (*DecodeAuthorizationMessageRequest) ProtoMessage() {}
 
 func (x *DecodeAuthorizationMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[6]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +849,7 @@ func (x *DecodeAuthorizationMessageRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use DecodeAuthorizationMessageRequest.ProtoReflect.Descriptor instead.
 func (*DecodeAuthorizationMessageRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{6}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DecodeAuthorizationMessageRequest) GetEncodedMessage() string {
@@ -651,7 +869,7 @@ type DecodeAuthorizationMessageResponse struct {
 
 func (x *DecodeAuthorizationMessageResponse) Reset() {
 	*x = DecodeAuthorizationMessageResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +881,7 @@ func (x *DecodeAuthorizationMessageResponse) String() string {
 func (*DecodeAuthorizationMessageResponse) ProtoMessage() {}
 
 func (x *DecodeAuthorizationMessageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[7]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +894,7 @@ func (x *DecodeAuthorizationMessageResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use DecodeAuthorizationMessageResponse.ProtoReflect.Descriptor instead.
 func (*DecodeAuthorizationMessageResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{7}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DecodeAuthorizationMessageResponse) GetDecodedMessage() string {
@@ -696,7 +914,7 @@ type GetAccessKeyInfoRequest struct {
 
 func (x *GetAccessKeyInfoRequest) Reset() {
 	*x = GetAccessKeyInfoRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +926,7 @@ func (x *GetAccessKeyInfoRequest) String() string {
 func (*GetAccessKeyInfoRequest) ProtoMessage() {}
 
 func (x *GetAccessKeyInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[8]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +939,7 @@ func (x *GetAccessKeyInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccessKeyInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetAccessKeyInfoRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{8}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetAccessKeyInfoRequest) GetAccessKeyId() string {
@@ -741,7 +959,7 @@ type GetAccessKeyInfoResponse struct {
 
 func (x *GetAccessKeyInfoResponse) Reset() {
 	*x = GetAccessKeyInfoResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +971,7 @@ func (x *GetAccessKeyInfoResponse) String() string {
 func (*GetAccessKeyInfoResponse) ProtoMessage() {}
 
 func (x *GetAccessKeyInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[9]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +984,7 @@ func (x *GetAccessKeyInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccessKeyInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetAccessKeyInfoResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{9}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetAccessKeyInfoResponse) GetAccount() string {
@@ -785,7 +1003,7 @@ type GetCallerIdentityRequest struct {
 
 func (x *GetCallerIdentityRequest) Reset() {
 	*x = GetCallerIdentityRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +1015,7 @@ func (x *GetCallerIdentityRequest) String() string {
 func (*GetCallerIdentityRequest) ProtoMessage() {}
 
 func (x *GetCallerIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[10]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +1028,7 @@ func (x *GetCallerIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallerIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetCallerIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{10}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{12}
 }
 
 // GetCallerIdentityResponse tells who called.
@@ -825,7 +1043,7 @@ type GetCallerIdentityResponse struct {
 
 func (x *GetCallerIdentityResponse) Reset() {
 	*x = GetCallerIdentityResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1055,7 @@ func (x *GetCallerIdentityResponse) String() string {
 func (*GetCallerIdentityResponse) ProtoMessage() {}
 
 func (x *GetCallerIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[11]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1068,7 @@ func (x *GetCallerIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallerIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetCallerIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{11}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetCallerIdentityResponse) GetUserId() string {
@@ -889,7 +1107,7 @@ type GetFederationTokenRequest struct {
 
 func (x *GetFederationTokenRequest) Reset() {
 	*x = GetFederationTokenRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1119,7 @@ func (x *GetFederationTokenRequest) String() string {
 func (*GetFederationTokenRequest) ProtoMessage() {}
 
 func (x *GetFederationTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[12]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1132,7 @@ func (x *GetFederationTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFederationTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetFederationTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{12}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetFederationTokenRequest) GetName() string {
@@ -973,7 +1191,7 @@ type GetFederationTokenResponse struct {
 
 func (x *GetFederationTokenResponse) Reset() {
 	*x = GetFederationTokenResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1203,7 @@ func (x *GetFederationTokenResponse) String() string {
 func (*GetFederationTokenResponse) ProtoMessage() {}
 
 func (x *GetFederationTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[13]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1216,7 @@ func (x *GetFederationTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFederationTokenResponse.ProtoReflect.Descriptor instead.
 func (*GetFederationTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{13}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetFederationTokenResponse) GetCredentials() *Credentials {
@@ -1049,7 +1267,7 @@ type GetSessionTokenRequest struct {
 
 func (x *GetSessionTokenRequest) Reset() {
 	*x = GetSessionTokenRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1279,7 @@ func (x *GetSessionTokenRequest) String() string {
 func (*GetSessionTokenRequest) ProtoMessage() {}
 
 func (x *GetSessionTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[14]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1292,7 @@ func (x *GetSessionTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetSessionTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{14}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetSessionTokenRequest) GetDurationSeconds() int32 {
@@ -1117,7 +1335,7 @@ type GetSessionTokenResponse struct {
 
 func (x *GetSessionTokenResponse) Reset() {
 	*x = GetSessionTokenResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1347,7 @@ func (x *GetSessionTokenResponse) String() string {
 func (*GetSessionTokenResponse) ProtoMessage() {}
 
 func (x *GetSessionTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[15]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1360,7 @@ func (x *GetSessionTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionTokenResponse.ProtoReflect.Descriptor instead.
 func (*GetSessionTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{15}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetSessionTokenResponse) GetCredentials() *Credentials {
@@ -1179,7 +1397,7 @@ type GetWebIdentityTokenRequest struct {
 
 func (x *GetWebIdentityTokenRequest) Reset() {
 	*x = GetWebIdentityTokenRequest{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[16]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1409,7 @@ func (x *GetWebIdentityTokenRequest) String() string {
 func (*GetWebIdentityTokenRequest) ProtoMessage() {}
 
 func (x *GetWebIdentityTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[16]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1422,7 @@ func (x *GetWebIdentityTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWebIdentityTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetWebIdentityTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{16}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetWebIdentityTokenRequest) GetAudience() []string {
@@ -1246,7 +1464,7 @@ type GetWebIdentityTokenResponse struct {
 
 func (x *GetWebIdentityTokenResponse) Reset() {
 	*x = GetWebIdentityTokenResponse{}
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[17]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1476,7 @@ func (x *GetWebIdentityTokenResponse) String() string {
 func (*GetWebIdentityTokenResponse) ProtoMessage() {}
 
 func (x *GetWebIdentityTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stint_sts_v1_sts_proto_msgTypes[17]
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1489,7 @@ func (x *GetWebIdentityTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWebIdentityTokenResponse.ProtoReflect.Descriptor instead.
 func (*GetWebIdentityTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{17}
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetWebIdentityTokenResponse) GetWebIdentityToken() string {
@@ -1321,6 +1539,34 @@ const file_stint_sts_v1_sts_proto_rawDesc = "" +
 	"\x0fsource_identity\x18\x04 \x01(\tR\x0esourceIdentity\x121\n" +
 	"\x12session_token_size\x18\x05 \x01(\x05H\x01R\x10sessionTokenSize\x88\x01\x01\x12?\n" +
 	"\x19session_token_utilization\x18\x06 \x01(\x05H\x02R\x17sessionTokenUtilization\x88\x01\x01B\x15\n" +
+	"\x13_packed_policy_sizeB\x15\n" +
+	"\x13_session_token_sizeB\x1c\n" +
+	"\x1a_session_token_utilization\"\x96\x03\n" +
+	"\x19AssumeRoleWithSAMLRequest\x12\x19\n" +
+	"\brole_arn\x18\x01 \x01(\tR\aroleArn\x12#\n" +
+	"\rprincipal_arn\x18\x02 \x01(\tR\fprincipalArn\x12*\n" +
+	"\x0esaml_assertion\x18\x03 \x01(\tB\x03\x80\x01\x01R\rsamlAssertion\x12?\n" +
+	"\vpolicy_arns\x18\x04 \x03(\v2\x1e.stint.sts.v1.PolicyDescriptorR\n" +
+	"policyArns\x12\x1b\n" +
+	"\x06policy\x18\x05 \x01(\tH\x00R\x06policy\x88\x01\x01\x12.\n" +
+	"\x10duration_seconds\x18\x06 \x01(\x05H\x01R\x0fdurationSeconds\x88\x01\x01\x12@\n" +
+	"\x1aminimum_session_token_size\x18\a \x01(\x05H\x02R\x17minimumSessionTokenSize\x88\x01\x01B\t\n" +
+	"\a_policyB\x13\n" +
+	"\x11_duration_secondsB\x1d\n" +
+	"\x1b_minimum_session_token_size\"\xd8\x04\n" +
+	"\x1aAssumeRoleWithSAMLResponse\x12;\n" +
+	"\vcredentials\x18\x01 \x01(\v2\x19.stint.sts.v1.CredentialsR\vcredentials\x12I\n" +
+	"\x11assumed_role_user\x18\x02 \x01(\v2\x1d.stint.sts.v1.AssumedRoleUserR\x0fassumedRoleUser\x121\n" +
+	"\x12packed_policy_size\x18\x03 \x01(\x05H\x00R\x10packedPolicySize\x88\x01\x01\x12\x18\n" +
+	"\asubject\x18\x04 \x01(\tR\asubject\x12!\n" +
+	"\fsubject_type\x18\x05 \x01(\tR\vsubjectType\x12\x16\n" +
+	"\x06issuer\x18\x06 \x01(\tR\x06issuer\x12\x1a\n" +
+	"\baudience\x18\a \x01(\tR\baudience\x12%\n" +
+	"\x0ename_qualifier\x18\b \x01(\tR\rnameQualifier\x12'\n" +
+	"\x0fsource_identity\x18\t \x01(\tR\x0esourceIdentity\x121\n" +
+	"\x12session_token_size\x18\n" +
+	" \x01(\x05H\x01R\x10sessionTokenSize\x88\x01\x01\x12?\n" +
+	"\x19session_token_utilization\x18\v \x01(\x05H\x02R\x17sessionTokenUtilization\x88\x01\x01B\x15\n" +
 	"\x13_packed_policy_sizeB\x15\n" +
 	"\x13_session_token_sizeB\x1c\n" +
 	"\x1a_session_token_utilization\"\xcc\x03\n" +
@@ -1422,10 +1668,11 @@ const file_stint_sts_v1_sts_proto_rawDesc = "" +
 	"\x12web_identity_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x10webIdentityToken\x12:\n" +
 	"\n" +
 	"expiration\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expiration2\xa4\a\n" +
+	"expiration2\x8d\b\n" +
 	"\x03STS\x12O\n" +
 	"\n" +
-	"AssumeRole\x12\x1f.stint.sts.v1.AssumeRoleRequest\x1a .stint.sts.v1.AssumeRoleResponse\x12|\n" +
+	"AssumeRole\x12\x1f.stint.sts.v1.AssumeRoleRequest\x1a .stint.sts.v1.AssumeRoleResponse\x12g\n" +
+	"\x12AssumeRoleWithSAML\x12'.stint.sts.v1.AssumeRoleWithSAMLRequest\x1a(.stint.sts.v1.AssumeRoleWithSAMLResponse\x12|\n" +
 	"\x19AssumeRoleWithWebIdentity\x12..stint.sts.v1.AssumeRoleWithWebIdentityRequest\x1a/.stint.sts.v1.AssumeRoleWithWebIdentityResponse\x12O\n" +
 	"\n" +
 	"AssumeRoot\x12\x1f.stint.sts.v1.AssumeRootRequest\x1a .stint.sts.v1.AssumeRootResponse\x12\x7f\n" +
@@ -1448,75 +1695,82 @@ func file_stint_sts_v1_sts_proto_rawDescGZIP() []byte {
 	return file_stint_sts_v1_sts_proto_rawDescData
 }
 
-var file_stint_sts_v1_sts_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_stint_sts_v1_sts_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_stint_sts_v1_sts_proto_goTypes = []any{
 	(*AssumeRoleRequest)(nil),                  // 0: stint.sts.v1.AssumeRoleRequest
 	(*AssumeRoleResponse)(nil),                 // 1: stint.sts.v1.AssumeRoleResponse
-	(*AssumeRoleWithWebIdentityRequest)(nil),   // 2: stint.sts.v1.AssumeRoleWithWebIdentityRequest
-	(*AssumeRoleWithWebIdentityResponse)(nil),  // 3: stint.sts.v1.AssumeRoleWithWebIdentityResponse
-	(*AssumeRootRequest)(nil),                  // 4: stint.sts.v1.AssumeRootRequest
-	(*AssumeRootResponse)(nil),                 // 5: stint.sts.v1.AssumeRootResponse
-	(*DecodeAuthorizationMessageRequest)(nil),  // 6: stint.sts.v1.DecodeAuthorizationMessageRequest
-	(*DecodeAuthorizationMessageResponse)(nil), // 7: stint.sts.v1.DecodeAuthorizationMessageResponse
-	(*GetAccessKeyInfoRequest)(nil),            // 8: stint.sts.v1.GetAccessKeyInfoRequest
-	(*GetAccessKeyInfoResponse)(nil),           // 9: stint.sts.v1.GetAccessKeyInfoResponse
-	(*GetCallerIdentityRequest)(nil),           // 10: stint.sts.v1.GetCallerIdentityRequest
-	(*GetCallerIdentityResponse)(nil),          // 11: stint.sts.v1.GetCallerIdentityResponse
-	(*GetFederationTokenRequest)(nil),          // 12: stint.sts.v1.GetFederationTokenRequest
-	(*GetFederationTokenResponse)(nil),         // 13: stint.sts.v1.GetFederationTokenResponse
-	(*GetSessionTokenRequest)(nil),             // 14: stint.sts.v1.GetSessionTokenRequest
-	(*GetSessionTokenResponse)(nil),            // 15: stint.sts.v1.GetSessionTokenResponse
-	(*GetWebIdentityTokenRequest)(nil),         // 16: stint.sts.v1.GetWebIdentityTokenRequest
-	(*GetWebIdentityTokenResponse)(nil),        // 17: stint.sts.v1.GetWebIdentityTokenResponse
-	(*PolicyDescriptor)(nil),                   // 18: stint.sts.v1.PolicyDescriptor
-	(*Tag)(nil),                                // 19: stint.sts.v1.Tag
-	(*ProvidedContext)(nil),                    // 20: stint.sts.v1.ProvidedContext
-	(*Credentials)(nil),                        // 21: stint.sts.v1.Credentials
-	(*AssumedRoleUser)(nil),                    // 22: stint.sts.v1.AssumedRoleUser
-	(*FederatedUser)(nil),                      // 23: stint.sts.v1.FederatedUser
-	(*timestamppb.Timestamp)(nil),              // 24: google.protobuf.Timestamp
+	(*AssumeRoleWithSAMLRequest)(nil),          // 2: stint.sts.v1.AssumeRoleWithSAMLRequest
+	(*AssumeRoleWithSAMLResponse)(nil),         // 3: stint.sts.v1.AssumeRoleWithSAMLResponse
+	(*AssumeRoleWithWebIdentityRequest)(nil),   // 4: stint.sts.v1.AssumeRoleWithWebIdentityRequest
+	(*AssumeRoleWithWebIdentityResponse)(nil),  // 5: stint.sts.v1.AssumeRoleWithWebIdentityResponse
+	(*AssumeRootRequest)(nil),                  // 6: stint.sts.v1.AssumeRootRequest
+	(*AssumeRootResponse)(nil),                 // 7: stint.sts.v1.AssumeRootResponse
+	(*DecodeAuthorizationMessageRequest)(nil),  // 8: stint.sts.v1.DecodeAuthorizationMessageRequest
+	(*DecodeAuthorizationMessageResponse)(nil), // 9: stint.sts.v1.DecodeAuthorizationMessageResponse
+	(*GetAccessKeyInfoRequest)(nil),            // 10: stint.sts.v1.GetAccessKeyInfoRequest
+	(*GetAccessKeyInfoResponse)(nil),           // 11: stint.sts.v1.GetAccessKeyInfoResponse
+	(*GetCallerIdentityRequest)(nil),           // 12: stint.sts.v1.GetCallerIdentityRequest
+	(*GetCallerIdentityResponse)(nil),          // 13: stint.sts.v1.GetCallerIdentityResponse
+	(*GetFederationTokenRequest)(nil),          // 14: stint.sts.v1.GetFederationTokenRequest
+	(*GetFederationTokenResponse)(nil),         // 15: stint.sts.v1.GetFederationTokenResponse
+	(*GetSessionTokenRequest)(nil),             // 16: stint.sts.v1.GetSessionTokenRequest
+	(*GetSessionTokenResponse)(nil),            // 17: stint.sts.v1.GetSessionTokenResponse
+	(*GetWebIdentityTokenRequest)(nil),         // 18: stint.sts.v1.GetWebIdentityTokenRequest
+	(*GetWebIdentityTokenResponse)(nil),        // 19: stint.sts.v1.GetWebIdentityTokenResponse
+	(*PolicyDescriptor)(nil),                   // 20: stint.sts.v1.PolicyDescriptor
+	(*Tag)(nil),                                // 21: stint.sts.v1.Tag
+	(*ProvidedContext)(nil),                    // 22: stint.sts.v1.ProvidedContext
+	(*Credentials)(nil),                        // 23: stint.sts.v1.Credentials
+	(*AssumedRoleUser)(nil),                    // 24: stint.sts.v1.AssumedRoleUser
+	(*FederatedUser)(nil),                      // 25: stint.sts.v1.FederatedUser
+	(*timestamppb.Timestamp)(nil),              // 26: google.protobuf.Timestamp
 }
 var file_stint_sts_v1_sts_proto_depIdxs = []int32{
-	18, // 0: stint.sts.v1.AssumeRoleRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	19, // 1: stint.sts.v1.AssumeRoleRequest.tags:type_name -> stint.sts.v1.Tag
-	20, // 2: stint.sts.v1.AssumeRoleRequest.provided_contexts:type_name -> stint.sts.v1.ProvidedContext
-	21, // 3: stint.sts.v1.AssumeRoleResponse.credentials:type_name -> stint.sts.v1.Credentials
-	22, // 4: stint.sts.v1.AssumeRoleResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
-	18, // 5: stint.sts.v1.AssumeRoleWithWebIdentityRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	21, // 6: stint.sts.v1.AssumeRoleWithWebIdentityResponse.credentials:type_name -> stint.sts.v1.Credentials
-	22, // 7: stint.sts.v1.AssumeRoleWithWebIdentityResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
-	18, // 8: stint.sts.v1.AssumeRootRequest.task_policy_arn:type_name -> stint.sts.v1.PolicyDescriptor
-	21, // 9: stint.sts.v1.AssumeRootResponse.credentials:type_name -> stint.sts.v1.Credentials
-	18, // 10: stint.sts.v1.GetFederationTokenRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	19, // 11: stint.sts.v1.GetFederationTokenRequest.tags:type_name -> stint.sts.v1.Tag
-	21, // 12: stint.sts.v1.GetFederationTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
-	23, // 13: stint.sts.v1.GetFederationTokenResponse.federated_user:type_name -> stint.sts.v1.FederatedUser
-	21, // 14: stint.sts.v1.GetSessionTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
-	19, // 15: stint.sts.v1.GetWebIdentityTokenRequest.tags:type_name -> stint.sts.v1.Tag
-	24, // 16: stint.sts.v1.GetWebIdentityTokenResponse.expiration:type_name -> google.protobuf.Timestamp
-	0,  // 17: stint.sts.v1.STS.AssumeRole:input_type -> stint.sts.v1.AssumeRoleRequest
-	2,  // 18: stint.sts.v1.STS.AssumeRoleWithWebIdentity:input_type -> stint.sts.v1.AssumeRoleWithWebIdentityRequest
-	4,  // 19: stint.sts.v1.STS.AssumeRoot:input_type -> stint.sts.v1.AssumeRootRequest
-	6,  // 20: stint.sts.v1.STS.DecodeAuthorizationMessage:input_type -> stint.sts.v1.DecodeAuthorizationMessageRequest
-	8,  // 21: stint.sts.v1.STS.GetAccessKeyInfo:input_type -> stint.sts.v1.GetAccessKeyInfoRequest
-	10, // 22: stint.sts.v1.STS.GetCallerIdentity:input_type -> stint.sts.v1.GetCallerIdentityRequest
-	12, // 23: stint.sts.v1.STS.GetFederationToken:input_type -> stint.sts.v1.GetFederationTokenRequest
-	14, // 24: stint.sts.v1.STS.GetSessionToken:input_type -> stint.sts.v1.GetSessionTokenRequest
-	16, // 25: stint.sts.v1.STS.GetWebIdentityToken:input_type -> stint.sts.v1.GetWebIdentityTokenRequest
-	1,  // 26: stint.sts.v1.STS.AssumeRole:output_type -> stint.sts.v1.AssumeRoleResponse
-	3,  // 27: stint.sts.v1.STS.AssumeRoleWithWebIdentity:output_type -> stint.sts.v1.AssumeRoleWithWebIdentityResponse
-	5,  // 28: stint.sts.v1.STS.AssumeRoot:output_type -> stint.sts.v1.AssumeRootResponse
-	7,  // 29: stint.sts.v1.STS.DecodeAuthorizationMessage:output_type -> stint.sts.v1.DecodeAuthorizationMessageResponse
-	9,  // 30: stint.sts.v1.STS.GetAccessKeyInfo:output_type -> stint.sts.v1.GetAccessKeyInfoResponse
-	11, // 31: stint.sts.v1.STS.GetCallerIdentity:output_type -> stint.sts.v1.GetCallerIdentityResponse
-	13, // 32: stint.sts.v1.STS.GetFederationToken:output_type -> stint.sts.v1.GetFederationTokenResponse
-	15, // 33: stint.sts.v1.STS.GetSessionToken:output_type -> stint.sts.v1.GetSessionTokenResponse
-	17, // 34: stint.sts.v1.STS.GetWebIdentityToken:output_type -> stint.sts.v1.GetWebIdentityTokenResponse
-	26, // [26:35] is the sub-list for method output_type
-	17, // [17:26] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	20, // 0: stint.sts.v1.AssumeRoleRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	21, // 1: stint.sts.v1.AssumeRoleRequest.tags:type_name -> stint.sts.v1.Tag
+	22, // 2: stint.sts.v1.AssumeRoleRequest.provided_contexts:type_name -> stint.sts.v1.ProvidedContext
+	23, // 3: stint.sts.v1.AssumeRoleResponse.credentials:type_name -> stint.sts.v1.Credentials
+	24, // 4: stint.sts.v1.AssumeRoleResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	20, // 5: stint.sts.v1.AssumeRoleWithSAMLRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	23, // 6: stint.sts.v1.AssumeRoleWithSAMLResponse.credentials:type_name -> stint.sts.v1.Credentials
+	24, // 7: stint.sts.v1.AssumeRoleWithSAMLResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	20, // 8: stint.sts.v1.AssumeRoleWithWebIdentityRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	23, // 9: stint.sts.v1.AssumeRoleWithWebIdentityResponse.credentials:type_name -> stint.sts.v1.Credentials
+	24, // 10: stint.sts.v1.AssumeRoleWithWebIdentityResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	20, // 11: stint.sts.v1.AssumeRootRequest.task_policy_arn:type_name -> stint.sts.v1.PolicyDescriptor
+	23, // 12: stint.sts.v1.AssumeRootResponse.credentials:type_name -> stint.sts.v1.Credentials
+	20, // 13: stint.sts.v1.GetFederationTokenRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	21, // 14: stint.sts.v1.GetFederationTokenRequest.tags:type_name -> stint.sts.v1.Tag
+	23, // 15: stint.sts.v1.GetFederationTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
+	25, // 16: stint.sts.v1.GetFederationTokenResponse.federated_user:type_name -> stint.sts.v1.FederatedUser
+	23, // 17: stint.sts.v1.GetSessionTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
+	21, // 18: stint.sts.v1.GetWebIdentityTokenRequest.tags:type_name -> stint.sts.v1.Tag
+	26, // 19: stint.sts.v1.GetWebIdentityTokenResponse.expiration:type_name -> google.protobuf.Timestamp
+	0,  // 20: stint.sts.v1.STS.AssumeRole:input_type -> stint.sts.v1.AssumeRoleRequest
+	2,  // 21: stint.sts.v1.STS.AssumeRoleWithSAML:input_type -> stint.sts.v1.AssumeRoleWithSAMLRequest
+	4,  // 22: stint.sts.v1.STS.AssumeRoleWithWebIdentity:input_type -> stint.sts.v1.AssumeRoleWithWebIdentityRequest
+	6,  // 23: stint.sts.v1.STS.AssumeRoot:input_type -> stint.sts.v1.AssumeRootRequest
+	8,  // 24: stint.sts.v1.STS.DecodeAuthorizationMessage:input_type -> stint.sts.v1.DecodeAuthorizationMessageRequest
+	10, // 25: stint.sts.v1.STS.GetAccessKeyInfo:input_type -> stint.sts.v1.GetAccessKeyInfoRequest
+	12, // 26: stint.sts.v1.STS.GetCallerIdentity:input_type -> stint.sts.v1.GetCallerIdentityRequest
+	14, // 27: stint.sts.v1.STS.GetFederationToken:input_type -> stint.sts.v1.GetFederationTokenRequest
+	16, // 28: stint.sts.v1.STS.GetSessionToken:input_type -> stint.sts.v1.GetSessionTokenRequest
+	18, // 29: stint.sts.v1.STS.GetWebIdentityToken:input_type -> stint.sts.v1.GetWebIdentityTokenRequest
+	1,  // 30: stint.sts.v1.STS.AssumeRole:output_type -> stint.sts.v1.AssumeRoleResponse
+	3,  // 31: stint.sts.v1.STS.AssumeRoleWithSAML:output_type -> stint.sts.v1.AssumeRoleWithSAMLResponse
+	5,  // 32: stint.sts.v1.STS.AssumeRoleWithWebIdentity:output_type -> stint.sts.v1.AssumeRoleWithWebIdentityResponse
+	7,  // 33: stint.sts.v1.STS.AssumeRoot:output_type -> stint.sts.v1.AssumeRootResponse
+	9,  // 34: stint.sts.v1.STS.DecodeAuthorizationMessage:output_type -> stint.sts.v1.DecodeAuthorizationMessageResponse
+	11, // 35: stint.sts.v1.STS.GetAccessKeyInfo:output_type -> stint.sts.v1.GetAccessKeyInfoResponse
+	13, // 36: stint.sts.v1.STS.GetCallerIdentity:output_type -> stint.sts.v1.GetCallerIdentityResponse
+	15, // 37: stint.sts.v1.STS.GetFederationToken:output_type -> stint.sts.v1.GetFederationTokenResponse
+	17, // 38: stint.sts.v1.STS.GetSessionToken:output_type -> stint.sts.v1.GetSessionTokenResponse
+	19, // 39: stint.sts.v1.STS.GetWebIdentityToken:output_type -> stint.sts.v1.GetWebIdentityTokenResponse
+	30, // [30:40] is the sub-list for method output_type
+	20, // [20:30] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_stint_sts_v1_sts_proto_init() }
@@ -1531,18 +1785,20 @@ func file_stint_sts_v1_sts_proto_init() {
 	file_stint_sts_v1_sts_proto_msgTypes[3].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[4].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[5].OneofWrappers = []any{}
-	file_stint_sts_v1_sts_proto_msgTypes[12].OneofWrappers = []any{}
-	file_stint_sts_v1_sts_proto_msgTypes[13].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[6].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[7].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[14].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[15].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[16].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[17].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stint_sts_v1_sts_proto_rawDesc), len(file_stint_sts_v1_sts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	STS_AssumeRole_FullMethodName                 = "/stint.sts.v1.STS/AssumeRole"
+	STS_AssumeRoleWithSAML_FullMethodName         = "/stint.sts.v1.STS/AssumeRoleWithSAML"
 	STS_AssumeRoleWithWebIdentity_FullMethodName  = "/stint.sts.v1.STS/AssumeRoleWithWebIdentity"
 	STS_AssumeRoot_FullMethodName                 = "/stint.sts.v1.STS/AssumeRoot"
 	STS_DecodeAuthorizationMessage_FullMethodName = "/stint.sts.v1.STS/DecodeAuthorizationMessage"
@@ -45,6 +46,9 @@ const (
 type STSClient interface {
 	// AssumeRole returns credentials of a new session of a role.
 	AssumeRole(ctx context.Context, in *AssumeRoleRequest, opts ...grpc.CallOption) (*AssumeRoleResponse, error)
+	// AssumeRoleWithSAML returns credentials of a new session of a role to the holder of an identity provider's assertion. The call
+	// needs no signature: the assertion proves who calls.
+	AssumeRoleWithSAML(ctx context.Context, in *AssumeRoleWithSAMLRequest, opts ...grpc.CallOption) (*AssumeRoleWithSAMLResponse, error)
 	// AssumeRoleWithWebIdentity returns credentials of a new session of a role to the holder of an issuer's token. The call needs no
 	// signature: the token proves who calls.
 	AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityRequest, opts ...grpc.CallOption) (*AssumeRoleWithWebIdentityResponse, error)
@@ -76,6 +80,16 @@ func (c *sTSClient) AssumeRole(ctx context.Context, in *AssumeRoleRequest, opts 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AssumeRoleResponse)
 	err := c.cc.Invoke(ctx, STS_AssumeRole_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sTSClient) AssumeRoleWithSAML(ctx context.Context, in *AssumeRoleWithSAMLRequest, opts ...grpc.CallOption) (*AssumeRoleWithSAMLResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssumeRoleWithSAMLResponse)
+	err := c.cc.Invoke(ctx, STS_AssumeRoleWithSAML_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +191,9 @@ func (c *sTSClient) GetWebIdentityToken(ctx context.Context, in *GetWebIdentityT
 type STSServer interface {
 	// AssumeRole returns credentials of a new session of a role.
 	AssumeRole(context.Context, *AssumeRoleRequest) (*AssumeRoleResponse, error)
+	// AssumeRoleWithSAML returns credentials of a new session of a role to the holder of an identity provider's assertion. The call
+	// needs no signature: the assertion proves who calls.
+	AssumeRoleWithSAML(context.Context, *AssumeRoleWithSAMLRequest) (*AssumeRoleWithSAMLResponse, error)
 	// AssumeRoleWithWebIdentity returns credentials of a new session of a role to the holder of an issuer's token. The call needs no
 	// signature: the token proves who calls.
 	AssumeRoleWithWebIdentity(context.Context, *AssumeRoleWithWebIdentityRequest) (*AssumeRoleWithWebIdentityResponse, error)
@@ -206,6 +223,9 @@ type UnimplementedSTSServer struct{}
 
 func (UnimplementedSTSServer) AssumeRole(context.Context, *AssumeRoleRequest) (*AssumeRoleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssumeRole not implemented")
+}
+func (UnimplementedSTSServer) AssumeRoleWithSAML(context.Context, *AssumeRoleWithSAMLRequest) (*AssumeRoleWithSAMLResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssumeRoleWithSAML not implemented")
 }
 func (UnimplementedSTSServer) AssumeRoleWithWebIdentity(context.Context, *AssumeRoleWithWebIdentityRequest) (*AssumeRoleWithWebIdentityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssumeRoleWithWebIdentity not implemented")
@@ -266,6 +286,24 @@ func _STS_AssumeRole_Handler(srv interface{}, ctx context.Context, dec func(inte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(STSServer).AssumeRole(ctx, req.(*AssumeRoleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _STS_AssumeRoleWithSAML_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssumeRoleWithSAMLRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(STSServer).AssumeRoleWithSAML(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: STS_AssumeRoleWithSAML_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(STSServer).AssumeRoleWithSAML(ctx, req.(*AssumeRoleWithSAMLRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -424,6 +462,10 @@ var STS_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AssumeRole",
 			Handler:    _STS_AssumeRole_Handler,
+		},
+		{
+			MethodName: "AssumeRoleWithSAML",
+			Handler:    _STS_AssumeRoleWithSAML_Handler,
 		},
 		{
 			MethodName: "AssumeRoleWithWebIdentity",
