@@ -18,6 +18,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/stint-sts/stint/federation/oidctest"
+	"github.com/stint-sts/stint/federation/samltest"
 	"github.com/stint-sts/stint/secret"
 	"github.com/stint-sts/stint/server"
 	"github.com/stint-sts/stint/sigv4"
@@ -33,13 +34,18 @@ type compat struct {
 	full   *httptest.Server // every account has as many calls in flight as it may
 	who    map[string]sigv4.Credentials
 	ids    map[string]string // unique ids by the name of the user or role
-	client *http.Client
-	idp    *oidctest.IdP
+
+	devices int // made so far
+	client  *http.Client
+	idp     *oidctest.IdP
+	corp    *samltest.IdP
 }
 
 const (
 	compatAccount = "111122223333"
 	compatMember  = "444455556666"
+	compatACS     = "https://sts.example.com/saml/acs"
+	corpProvider  = "arn:aws:iam::111122223333:saml-provider/corp"
 	compatTask    = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"
 )
 
@@ -48,7 +54,7 @@ func openCompat(t *testing.T, settings map[string]string) *compat {
 	t.Helper()
 	env := map[string]string{
 		"STINT_DATA_DIR": filepath.Join(t.TempDir(), "data"), "STINT_ACCOUNT_ID": compatAccount, "STINT_MANAGEMENT_ACCOUNT": compatAccount,
-		"STINT_AUTHORIZATION_MESSAGES": "true",
+		"STINT_AUTHORIZATION_MESSAGES": "true", "STINT_SAML_ACS_URL": compatACS,
 	}
 	maps.Copy(env, settings)
 	cfg, err := load("", env, nil)
@@ -248,9 +254,9 @@ func compatPolicy(statements string) string {
 // the steps before.
 func (w *compat) device(user string) (serial, code string) {
 	w.t.Helper()
-	made := w.directory("CreateVirtualMFADevice", "VirtualMFADeviceName", fmt.Sprintf("%s-%d", user, len(w.ids)))
+	made := w.directory("CreateVirtualMFADevice", "VirtualMFADeviceName", fmt.Sprintf("%s-%d", user, w.devices))
+	w.devices++
 	serial = made.element("SerialNumber")
-	w.ids[serial] = serial
 	seed := fromBase64(w.t, made.element("Base32StringSeed"))
 	now := time.Now()
 	codes := make([]string, 3)
@@ -288,6 +294,7 @@ func (w *compat) populate() {
 	w.user("alice", allowSTS)
 	w.user("bob", "")
 	w.user("carol", allowSTS)
+	w.user("temp", "")
 	w.user("denied", `{"Effect":"Deny","Action":"*","Resource":"*"}`)
 	w.directory("TagUser", "UserName", "alice", "Tags.member.1.Key", "Team", "Tags.member.1.Value", "green")
 
@@ -318,6 +325,10 @@ func (w *compat) populate() {
 	w.directory("CreateOpenIDConnectProvider", "Url", w.idp.URL, "ClientIDList.member.1", "stint", "ClientIDList.member.2", "other")
 	w.role("web", `{"Effect":"Allow","Principal":{"Federated":"`+provider+`"},"Action":["sts:AssumeRoleWithWebIdentity","sts:TagSession"],`+
 		`"Condition":{"StringEquals":{"`+host+`:sub":"build-1"}}}`)
+	w.corp = samltest.New(w.t, "https://idp.example.com/saml")
+	w.directory("CreateSAMLProvider", "Name", "corp", "SAMLMetadataDocument", w.corp.Metadata())
+	w.role("saml", `{"Effect":"Allow","Principal":{"Federated":"`+corpProvider+`"},"Action":["sts:AssumeRoleWithSAML","sts:TagSession"],`+
+		`"Condition":{"StringEquals":{"SAML:aud":"`+compatACS+`"}}}`)
 
 	w.session("session", "alice", "GetSessionToken")
 	serial, code := w.device("alice")
@@ -356,6 +367,21 @@ func (w *compat) webIdentity(change func(claims map[string]any), pairs ...string
 		change(claims)
 	}
 	return with(append([]string{"RoleArn", roleARN + "web", "RoleSessionName", "build", "WebIdentityToken", w.idp.Token("RS256", claims)}, pairs...)...)
+}
+
+// assertion are parameters of AssumeRoleWithSAML with a good response, which change changes.
+func (w *compat) assertion(change func(*samltest.Response), pairs ...string) url.Values {
+	r := w.corp.Good(time.Now(), compatACS)
+	r.Attributes[samltest.AttributePrefix+"Role"] = []string{roleARN + "saml," + corpProvider, corpProvider + ", " + roleARN + "nobody"}
+	if change != nil {
+		change(r)
+	}
+	return with(append([]string{"RoleArn", roleARN + "saml", "PrincipalArn", corpProvider, "SAMLAssertion", w.corp.Encode(w.t, r)}, pairs...)...)
+}
+
+// attribute gives an attribute of a response its values.
+func attribute(name string, values ...string) func(*samltest.Response) {
+	return func(r *samltest.Response) { r.Attributes[samltest.AttributePrefix+name] = values }
 }
 
 // claim sets one claim; nil removes it.
