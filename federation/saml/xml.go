@@ -95,16 +95,6 @@ func (n *node) value() (string, error) {
 	return n.kids[0].text, nil
 }
 
-// onlyElements refuses character data other than white space between the child elements.
-func (n *node) onlyElements() error {
-	for _, k := range n.kids {
-		if k.local == "" && strings.Trim(k.text, " \t\n\r") != "" {
-			return malformed("text in " + n.local)
-		}
-	}
-	return nil
-}
-
 // lookup returns the name space that a prefix is bound to at n; ok is false when it is bound to none. The default is bound to "".
 func (n *node) lookup(prefix string) (uri string, ok bool) {
 	if prefix == "xml" {

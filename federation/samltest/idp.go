@@ -372,7 +372,8 @@ func (e *Encryption) wrap(t testing.TB, key []byte) string {
 	var err error
 	switch transport {
 	case "rsa-1_5":
-		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, e.To, key) //nolint:staticcheck // to be refused
+		//lint:ignore SA1019 it is there to be refused
+		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, e.To, key)
 	case "rsa-oaep":
 		space = "http://www.w3.org/2009/xmlenc11#"
 		parameters = `<xenc11:MGF xmlns:xenc11="http://www.w3.org/2009/xmlenc11#" Algorithm="http://www.w3.org/2009/xmlenc11#mgf1sha` +
