@@ -295,6 +295,7 @@ func (w *compat) populate() {
 	w.user("bob", "")
 	w.user("carol", allowSTS)
 	w.user("temp", "")
+	w.user("leaver", "")
 	w.user("denied", `{"Effect":"Deny","Action":"*","Resource":"*"}`)
 	w.directory("TagUser", "UserName", "alice", "Tags.member.1.Key", "Team", "Tags.member.1.Value", "green")
 
@@ -314,6 +315,7 @@ func (w *compat) populate() {
 	w.role("only-cost", `{"Effect":"Allow",`+byAccount+`,`+trustAll+`,"Condition":{"ForAllValues:StringEquals":{"aws:TagKeys":["Cost"]}}}`)
 	w.role("no-source", `{"Effect":"Allow",`+byAccount+`,"Action":["sts:AssumeRole","sts:TagSession"]}`)
 	w.role("closed", `{"Effect":"Deny",`+byAccount+`,"Action":"sts:AssumeRole"}`)
+	w.role("service", `{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}`)
 	w.role("doomed", `{"Effect":"Allow",`+byAccount+`,`+trustAll+`}`)
 	w.directory("CreatePolicy", "PolicyName", "reader", "PolicyDocument", compatPolicy(`{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}`))
 	foreignTrust := compatPolicy(`{"Effect":"Allow",` + byAccount + `,` + trustAll + `}`)
