@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	lanePipelines = 2   // pipelines of a lane that may be under way
+	lanePipelines = 1   // pipelines of a lane that may be under way: more would share less
 	maxWaiting    = 512 // writes that may wait for one
 )
 
