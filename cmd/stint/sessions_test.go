@@ -79,3 +79,33 @@ func TestSDK_AssumeRoot(t *testing.T) {
 	_, err = n.root().sts.AssumeRoot(ctx, in)
 	wantCode(t, err, "AccessDenied", "")
 }
+
+// A chain of three roles: the transitive tag that the first session was given opens the third, and cannot be changed on the way.
+func TestSDK_ChainOfThree(t *testing.T) {
+	t.Parallel()
+	n := start(t, filepath.Join(t.TempDir(), "data"), "--account-id", "111122223333")
+	root := n.root()
+	alice := root.user(n, "alice", "")
+	first := root.role("first", trustFor("arn:aws:iam::111122223333:user/alice"))
+	second := root.role("second", trustFor(first))
+	third := root.role("third", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+second+`"},
+		"Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"aws:PrincipalTag/team":"red"}}}]}`)
+	tagged := func(value string, transitive ...string) func(*sts.AssumeRoleInput) {
+		return func(in *sts.AssumeRoleInput) {
+			in.Tags, in.TransitiveTagKeys = []ststypes.Tag{{Key: aws.String("team"), Value: &value}}, transitive
+		}
+	}
+	chain := func(change func(*sts.AssumeRoleInput)) *client {
+		return n.with(n.with(alice.mustAssume(first, change)).mustAssume(second, nil))
+	}
+	red := chain(tagged("red", "team"))
+	if got := n.with(red.mustAssume(third, nil)).identity(); got != "arn:aws:sts::111122223333:assumed-role/third/session" {
+		t.Errorf("the third session is %s", got)
+	}
+	_, err := red.assume(third, tagged("blue"))
+	wantCode(t, err, "InvalidParameterValue", "conflicts with a transitive tag key")
+	_, err = chain(tagged("blue", "team")).assume(third, nil)
+	wantCode(t, err, "AccessDenied", "sts:AssumeRole")
+	_, err = chain(tagged("red")).assume(third, nil) // not transitive: it ended with the first session
+	wantCode(t, err, "AccessDenied", "sts:AssumeRole")
+}
