@@ -67,8 +67,11 @@ func Decide(c *authn.Caller, q *Question) policy.Decision {
 	s := new(scratch) // not from a pool: the note keeps it
 	s.request(c, q)
 	d := policy.Evaluate(&s.req, &s.set)
-	if len(c.Request.Decisions) < maxDecisions {
-		c.Request.Decisions = append(c.Request.Decisions, authn.Decision{Request: s.req, Policies: s.set, Outcome: d})
+	noted := authn.Decision{Request: s.req, Policies: s.set, Outcome: d}
+	if n := len(c.Request.Decisions); n < maxDecisions {
+		c.Request.Decisions = append(c.Request.Decisions, noted)
+	} else {
+		c.Request.Decisions[n-1] = noted // the last is the one that a denial is explained by
 	}
 	return d
 }
