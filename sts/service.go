@@ -7,10 +7,12 @@ package sts
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/secret"
 	"github.com/stint-sts/stint/session"
@@ -136,6 +138,9 @@ func (s *Service) issueTo(
 	claims.IssuedAt = c.Request.Time.UTC().Truncate(time.Millisecond)
 	claims.ExpiresAt = claims.IssuedAt.Truncate(time.Second).Add(d)
 	creds, err := s.minter.Mint(claims)
+	if errors.Is(err, signer.ErrTokenTooLarge) { // tags that were inherited on the way add up
+		return nil, awserr.Wrap(awserr.PackedPolicyTooLarge, "Serialized token too large for session", err)
+	}
 	if err != nil {
 		return nil, err
 	}
