@@ -93,8 +93,7 @@ type Outcome struct {
 func (d *Dispatcher) Do(ctx context.Context, call *Call) Outcome {
 	var in any
 	out := d.run(ctx, call, &in)
-	// The client may have left; the recorder has a bound of its own.
-	if err := d.recorder.Record(context.WithoutCancel(ctx), event(call, in, &out)); err != nil {
+	if err := d.record(ctx, call, in, &out); err != nil {
 		// What cannot be accounted for is not handed out.
 		cause := fmt.Errorf("audit: %w", errors.Join(err, nilSafe(out.Err)))
 		out.Output = nil
@@ -105,6 +104,18 @@ func (d *Dispatcher) Do(ctx context.Context, call *Call) Outcome {
 	}
 	d.addMessage(call, &out)
 	return out
+}
+
+// record writes the audit event. An event that cannot be made counts as one that cannot be written.
+func (d *Dispatcher) record(ctx context.Context, call *Call, in any, out *Outcome) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.log.ErrorContext(ctx, "panic", "operation", call.Operation.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in the event of %s", call.Operation.Name)
+		}
+	}()
+	// The client may have left; the recorder has a bound of its own.
+	return d.recorder.Record(context.WithoutCancel(ctx), event(call, in, out))
 }
 
 // addMessage adds the encoded authorization message to a denial. It comes last: neither audit nor history keeps it, they have

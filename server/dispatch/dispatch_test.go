@@ -321,3 +321,17 @@ func TestDo_ChangeHasNoOutput(t *testing.T) {
 		t.Errorf("got %+v, %v", out.Output, out.Err)
 	}
 }
+
+// A panic while the call is accounted for hands nothing out.
+func TestDo_PanicInTheAudit(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, 0)
+	if out := p.Do(t.Context(), p.call(p.greet(nil), "eve")); out.Err != nil {
+		t.Fatalf("the honest twin: %v", out.Err)
+	}
+	recorder := recorderFunc(func(context.Context, *audit.Event) error { panic("no event") })
+	d := dispatch.New(dispatch.Config{Authenticator: p, Recorder: recorder, Log: slog.New(slog.DiscardHandler), Used: func(*authn.Caller) {}})
+	if out := d.Do(t.Context(), p.call(p.greet(nil), "eve")); out.Err == nil || out.Err.Kind != awserr.ServiceUnavailable || out.Output != nil {
+		t.Errorf("got %+v, %v", out.Output, out.Err)
+	}
+}
