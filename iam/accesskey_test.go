@@ -40,9 +40,9 @@ func TestCreateAccessKey(t *testing.T) {
 		caller         *authn.Caller
 		in, user, owns string
 	}{
-		{"for a named user", f.root, "ALICE", "alice", alice.UserID},
+		{"for a named user", f.root(), "ALICE", "alice", alice.UserID},
 		{"for the calling user", alice, "", "alice", alice.UserID},
-		{"for root itself", f.root, "", "", testAccount},
+		{"for root itself", f.root(), "", "", testAccount},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			k := f.accessKey(row.caller, row.in)
@@ -67,9 +67,9 @@ func TestCreateAccessKey(t *testing.T) {
 			}
 		})
 	}
-	_, err := f.CreateAccessKey(t.Context(), f.root, &iam.CreateAccessKeyInput{UserName: "alice"})
+	_, err := f.CreateAccessKey(t.Context(), f.root(), &iam.CreateAccessKeyInput{UserName: "alice"})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for AccessKeysPerUser: 2")
-	_, err = f.CreateAccessKey(t.Context(), f.root, &iam.CreateAccessKeyInput{}) // the account came with one
+	_, err = f.CreateAccessKey(t.Context(), f.root(), &iam.CreateAccessKeyInput{}) // the account came with one
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for AccessKeysPerUser: 2")
 	_, err = f.CreateAccessKey(t.Context(), f.session(allActions), &iam.CreateAccessKeyInput{})
 	f.refused(err, awserr.ValidationError, "Must specify userName when calling with non-User credentials")
@@ -84,7 +84,7 @@ func TestCreateAccessKey_QuotaHoldsInARace(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			_, errs[i] = f.CreateAccessKey(t.Context(), f.root, &iam.CreateAccessKeyInput{UserName: "alice"})
+			_, errs[i] = f.CreateAccessKey(t.Context(), f.root(), &iam.CreateAccessKeyInput{UserName: "alice"})
 		})
 	}
 	wg.Wait()
@@ -110,7 +110,7 @@ func TestCreateAccessKey_NewIDWhenTheFirstIsTaken(t *testing.T) {
 	f.user("alice")
 	f.user("bob")
 	chance.stuck = true
-	a, b := f.accessKey(f.root, "alice"), f.accessKey(f.root, "bob")
+	a, b := f.accessKey(f.root(), "alice"), f.accessKey(f.root(), "bob")
 	if a.AccessKeyID == b.AccessKeyID || chance.reads < 4 {
 		t.Errorf("keys %s and %s after %d readings of chance", a.AccessKeyID, b.AccessKeyID, chance.reads)
 	}
@@ -137,13 +137,13 @@ func TestListAccessKeys(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	alice := f.user("alice", allActions)
-	ids := []string{f.accessKey(f.root, "alice").AccessKeyID, f.accessKey(f.root, "alice").AccessKeyID}
+	ids := []string{f.accessKey(f.root(), "alice").AccessKeyID, f.accessKey(f.root(), "alice").AccessKeyID}
 	f.ok(f.UpdateAccessKey(t.Context(), alice, &iam.UpdateAccessKeyInput{AccessKeyID: ids[1], Status: "Inactive"}))
 	size := int32(1)
 	in := &iam.ListAccessKeysInput{UserName: "alice", PageInput: iam.PageInput{MaxItems: &size}}
 	status := map[string]string{}
 	for pages := 1; ; pages++ {
-		out, err := f.ListAccessKeys(t.Context(), f.root, in)
+		out, err := f.ListAccessKeys(t.Context(), f.root(), in)
 		f.ok(err)
 		for _, k := range out.AccessKeyMetadata {
 			status[k.AccessKeyID] = k.UserName + " " + k.Status
@@ -164,7 +164,7 @@ func TestListAccessKeys(t *testing.T) {
 	if len(own.AccessKeyMetadata) != 2 {
 		t.Errorf("alice sees %d keys of her own", len(own.AccessKeyMetadata))
 	}
-	root, err := f.ListAccessKeys(t.Context(), f.root, &iam.ListAccessKeysInput{})
+	root, err := f.ListAccessKeys(t.Context(), f.root(), &iam.ListAccessKeysInput{})
 	f.ok(err)
 	if got := fmt.Sprint(root.AccessKeyMetadata[0].UserName, root.AccessKeyMetadata[0].AccessKeyID); got != f.first.AccessKeyID {
 		t.Errorf("root sees %s, want %s", got, f.first.AccessKeyID)
@@ -176,7 +176,7 @@ func TestUpdateAndDeleteAccessKey(t *testing.T) {
 	f := newFixture(t)
 	alice := f.user("alice", allActions)
 	f.user("bob")
-	k := f.accessKey(f.root, "alice")
+	k := f.accessKey(f.root(), "alice")
 	update := func(status string) error {
 		return f.UpdateAccessKey(t.Context(), alice, &iam.UpdateAccessKeyInput{AccessKeyID: k.AccessKeyID, Status: status})
 	}
@@ -192,11 +192,11 @@ func TestUpdateAndDeleteAccessKey(t *testing.T) {
 	}
 	missing := "The Access Key with id " + k.AccessKeyID + " cannot be found."
 	bobs := &iam.UpdateAccessKeyInput{UserName: "bob", AccessKeyID: k.AccessKeyID, Status: "Inactive"}
-	err := f.UpdateAccessKey(t.Context(), f.root, bobs)
+	err := f.UpdateAccessKey(t.Context(), f.root(), bobs)
 	f.refused(err, awserr.NoSuchEntity, missing) // not bob's
-	err = f.DeleteAccessKey(t.Context(), f.root, &iam.DeleteAccessKeyInput{AccessKeyID: k.AccessKeyID})
+	err = f.DeleteAccessKey(t.Context(), f.root(), &iam.DeleteAccessKeyInput{AccessKeyID: k.AccessKeyID})
 	f.refused(err, awserr.NoSuchEntity, missing) // not root's
-	f.ok(f.DeleteAccessKey(t.Context(), f.root, &iam.DeleteAccessKeyInput{UserName: "alice", AccessKeyID: k.AccessKeyID}))
+	f.ok(f.DeleteAccessKey(t.Context(), f.root(), &iam.DeleteAccessKeyInput{UserName: "alice", AccessKeyID: k.AccessKeyID}))
 	if _, err := f.stored(alice.UserID, k.AccessKeyID); !errors.Is(err, iam.ErrNotFound) {
 		t.Errorf("the deleted key: %v", err)
 	}
@@ -204,23 +204,23 @@ func TestUpdateAndDeleteAccessKey(t *testing.T) {
 		t.Errorf("the deleted key on the request path: %v", err)
 	}
 	f.refused(update("Active"), awserr.NoSuchEntity, missing)
-	f.ok(f.DeleteAccessKey(t.Context(), f.root, &iam.DeleteAccessKeyInput{AccessKeyID: f.first.AccessKeyID}))
+	f.ok(f.DeleteAccessKey(t.Context(), f.root(), &iam.DeleteAccessKeyInput{AccessKeyID: f.first.AccessKeyID}))
 }
 
 func TestGetAccessKeyLastUsed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.user("alice")
-	k := f.accessKey(f.root, "alice")
+	k := f.accessKey(f.root(), "alice")
 	get := func(c *authn.Caller, id string) (*iam.GetAccessKeyLastUsedOutput, error) {
 		return f.GetAccessKeyLastUsed(t.Context(), c, &iam.GetAccessKeyLastUsedInput{AccessKeyID: id})
 	}
-	out, err := get(f.root, k.AccessKeyID)
+	out, err := get(f.root(), k.AccessKeyID)
 	f.ok(err)
 	if out.UserName != "alice" || out.AccessKeyLastUsed != (iam.AccessKeyLastUsed{ServiceName: "N/A", Region: "N/A"}) {
 		t.Errorf("never used: %+v", out)
 	}
-	out, err = get(f.root, f.first.AccessKeyID)
+	out, err = get(f.root(), f.first.AccessKeyID)
 	f.ok(err)
 	if out.UserName != "" {
 		t.Errorf("root's key belongs to %q", out.UserName)

@@ -106,11 +106,11 @@ func TestEveryOperationAsksForItsActionOnItsResource(t *testing.T) {
 			f := newFixture(t)
 			f.user("alice")
 			f.user("bare")
-			f.accessKey(f.root, "alice")
+			f.accessKey(f.root(), "alice")
 			f.group("g", "")
 			f.newRole("r")
 			f.instanceProfile("ip", "")
-			f.ok(f.CreateAccountAlias(t.Context(), f.root, &iam.CreateAccountAliasInput{AccountAlias: "acme"}))
+			f.ok(f.CreateAccountAlias(t.Context(), f.root(), &iam.CreateAccountAliasInput{AccountAlias: "acme"}))
 
 			action := "iam:" + row.action
 			elsewhere := f.user("elsewhere", allow("*", "iam:Other*"), allow(arns+"user/other", action))
@@ -131,7 +131,7 @@ func TestEveryOperationAsksForItsActionOnItsResource(t *testing.T) {
 // keyOf returns the id of a user's only access key.
 func (f *fixture) keyOf(user string) string {
 	f.t.Helper()
-	out, err := f.ListAccessKeys(f.t.Context(), f.root, &iam.ListAccessKeysInput{UserName: user})
+	out, err := f.ListAccessKeys(f.t.Context(), f.root(), &iam.ListAccessKeysInput{UserName: user})
 	f.ok(err)
 	return out.AccessKeyMetadata[0].AccessKeyID
 }

@@ -89,19 +89,19 @@ func TestAccountAlias(t *testing.T) {
 			t.Errorf("aliases %v, want %v", out.AccountAliases, want)
 		}
 	}
-	has(f.root)
-	f.ok(create(f.root, "acme"))
-	f.ok(create(f.root, "acme")) // again
-	has(f.root, "acme")
+	has(f.root())
+	f.ok(create(f.root(), "acme"))
+	f.ok(create(f.root(), "acme")) // again
+	has(f.root(), "acme")
 	f.refused(create(other, "acme"), awserr.EntityAlreadyExists, "The account alias acme already exists.")
 	f.refused(remove(other, "acme"), awserr.NoSuchEntity, "The account alias acme cannot be found.")
-	f.ok(create(f.root, "acme-2")) // replaces, and frees the old one
-	has(f.root, "acme-2")
+	f.ok(create(f.root(), "acme-2")) // replaces, and frees the old one
+	has(f.root(), "acme-2")
 	f.ok(create(other, "acme"))
-	f.refused(create(f.root, "123456789012"), awserr.ValidationError, "An account alias cannot be 12 digits.")
-	f.refused(remove(f.root, "acme"), awserr.NoSuchEntity, "The account alias acme cannot be found.")
-	f.ok(remove(f.root, "acme-2"))
-	has(f.root)
+	f.refused(create(f.root(), "123456789012"), awserr.ValidationError, "An account alias cannot be 12 digits.")
+	f.refused(remove(f.root(), "acme"), awserr.NoSuchEntity, "The account alias acme cannot be found.")
+	f.ok(remove(f.root(), "acme-2"))
+	has(f.root())
 	has(other, "acme")
 }
 
@@ -111,23 +111,23 @@ func TestGetAccountSummary(t *testing.T) {
 	f.user("alice")
 	f.user("bob")
 	f.group("g", "")
-	policy, err := f.CreatePolicy(t.Context(), f.root, &iam.CreatePolicyInput{PolicyName: "p", PolicyDocument: allActions})
+	policy, err := f.CreatePolicy(t.Context(), f.root(), &iam.CreatePolicyInput{PolicyName: "p", PolicyDocument: allActions})
 	f.ok(err)
 	for _, name := range []string{"used", "bounds"} {
-		_, err := f.CreatePolicy(t.Context(), f.root, &iam.CreatePolicyInput{PolicyName: name, PolicyDocument: allActions})
+		_, err := f.CreatePolicy(t.Context(), f.root(), &iam.CreatePolicyInput{PolicyName: name, PolicyDocument: allActions})
 		f.ok(err)
 	}
 	prefix := strings.TrimSuffix(policy.Policy.ARN, "p")
 	for _, name := range []string{prefix + "used", "arn:aws:iam::aws:policy/ReadOnlyAccess"} {
 		for _, user := range []string{"alice", "bob"} {
-			f.ok(f.AttachUserPolicy(t.Context(), f.root, &iam.AttachUserPolicyInput{UserName: user, PolicyARN: name}))
+			f.ok(f.AttachUserPolicy(t.Context(), f.root(), &iam.AttachUserPolicyInput{UserName: user, PolicyARN: name}))
 		}
 	}
-	f.ok(f.PutUserPermissionsBoundary(t.Context(), f.root, &iam.PutUserPermissionsBoundaryInput{
+	f.ok(f.PutUserPermissionsBoundary(t.Context(), f.root(), &iam.PutUserPermissionsBoundaryInput{
 		UserName: "alice", PermissionsBoundary: prefix + "bounds",
 	}))
 	f.devices(iam.MFADevice{Serial: "a"}, iam.MFADevice{Serial: "b", Owner: testAccount}, iam.MFADevice{Serial: "c", Owner: "AIDAX"})
-	out, err := f.GetAccountSummary(t.Context(), f.root, &iam.GetAccountSummaryInput{})
+	out, err := f.GetAccountSummary(t.Context(), f.root(), &iam.GetAccountSummaryInput{})
 	f.ok(err)
 	want := map[string]int{
 		"Users": 2, "UsersQuota": 5000, "Groups": 1, "GroupsQuota": 300, "Roles": 0, "RolesQuota": 1000,

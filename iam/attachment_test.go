@@ -14,10 +14,10 @@ func TestAttachments(t *testing.T) {
 	t.Parallel()
 	forHolders(t, func(t *testing.T, f *fixture, h holder) {
 		own := f.policy("readonlyaccess", allActions) // AWS has one of that name
-		f.ok(h.attach(f, f.root, "Holder", readOnly))
-		f.ok(h.attach(f, f.root, "HOLDER", own))
-		f.ok(h.attach(f, f.root, "Holder", own)) // again
-		f.ok(h.attach(f, f.root, "Holder", "arn:aws:iam::aws:policy/job-function/Support"))
+		f.ok(h.attach(f, f.root(), "Holder", readOnly))
+		f.ok(h.attach(f, f.root(), "HOLDER", own))
+		f.ok(h.attach(f, f.root(), "Holder", own)) // again
+		f.ok(h.attach(f, f.root(), "Holder", "arn:aws:iam::aws:policy/job-function/Support"))
 		want := []iam.AttachedPolicy{
 			{PolicyName: "readonlyaccess", PolicyARN: own},
 			{PolicyName: "ReadOnlyAccess", PolicyARN: readOnly},
@@ -34,8 +34,8 @@ func TestAttachments(t *testing.T) {
 		if n := f.getPolicy(own).AttachmentCount; n != 1 {
 			t.Errorf("attachment count %d", n)
 		}
-		f.ok(h.detach(f, f.root, "Holder", own))
-		f.refused(h.detach(f, f.root, "Holder", own), awserr.NoSuchEntity, "Policy "+own+" was not found.")
+		f.ok(h.detach(f, f.root(), "Holder", own))
+		f.refused(h.detach(f, f.root(), "Holder", own), awserr.NoSuchEntity, "Policy "+own+" was not found.")
 		if diff := cmp.Diff(want[1:], f.attached(h, "", 100)); diff != "" {
 			t.Errorf("after detaching: %s", diff)
 		}
@@ -48,7 +48,7 @@ func (f *fixture) attached(h holder, prefix string, size int32) []iam.AttachedPo
 	var all []iam.AttachedPolicy
 	page := iam.PageInput{MaxItems: &size}
 	for {
-		out, err := h.attached(f, f.root, "Holder", prefix, page)
+		out, err := h.attached(f, f.root(), "Holder", prefix, page)
 		f.ok(err)
 		all = append(all, out.AttachedPolicies...)
 		if !out.IsTruncated {
@@ -67,19 +67,19 @@ func TestAttachments_Refuses(t *testing.T) {
 		for _, a := range []string{
 			"arn:aws:iam::111122223333:policy/absent", "arn:aws:iam::aws:policy/Absent", foreign.Policy.ARN,
 		} {
-			f.refused(h.attach(f, f.root, "Holder", a), awserr.NoSuchEntity, "Policy "+a+" does not exist or is not attachable.")
-			f.refused(h.detach(f, f.root, "Holder", a), awserr.NoSuchEntity, "Policy "+a+" was not found.")
+			f.refused(h.attach(f, f.root(), "Holder", a), awserr.NoSuchEntity, "Policy "+a+" does not exist or is not attachable.")
+			f.refused(h.detach(f, f.root(), "Holder", a), awserr.NoSuchEntity, "Policy "+a+" was not found.")
 		}
 		for _, attach := range []func() error{
-			func() error { return h.attach(f, f.root, "Holder", "not/an/arn/of/any/kind") },
-			func() error { return h.detach(f, f.root, "Holder", "not/an/arn/of/any/kind") },
+			func() error { return h.attach(f, f.root(), "Holder", "not/an/arn/of/any/kind") },
+			func() error { return h.detach(f, f.root(), "Holder", "not/an/arn/of/any/kind") },
 		} {
 			f.refused(attach(), awserr.ValidationError, "Invalid ARN:  Could not be parsed!")
 		}
-		f.refused(h.attach(f, f.root, "absent", readOnly), awserr.NoSuchEntity, "The "+h.noun+" with name absent cannot be found.")
-		f.ok(h.attach(f, f.root, "Holder", readOnly))
-		f.ok(h.attach(f, f.root, "Holder", readOnly)) // at the quota already, and yet idempotent
-		f.refused(h.attach(f, f.root, "Holder", "arn:aws:iam::aws:policy/AdministratorAccess"), awserr.LimitExceeded,
+		f.refused(h.attach(f, f.root(), "absent", readOnly), awserr.NoSuchEntity, "The "+h.noun+" with name absent cannot be found.")
+		f.ok(h.attach(f, f.root(), "Holder", readOnly))
+		f.ok(h.attach(f, f.root(), "Holder", readOnly)) // at the quota already, and yet idempotent
+		f.refused(h.attach(f, f.root(), "Holder", "arn:aws:iam::aws:policy/AdministratorAccess"), awserr.LimitExceeded,
 			"Cannot exceed quota for PoliciesPer"+h.kind+": 1")
 	}, quotas(func(q *iam.Quotas) { q.PoliciesPerUser, q.PoliciesPerGroup, q.PoliciesPerRole = 1, 1, 1 }))
 }
@@ -96,7 +96,7 @@ func TestAttachments_Authorization(t *testing.T) {
 		}
 		f.ok(h.attach(f, some, "Holder", readOnly))
 		f.refused(h.attach(f, some, "Holder", admin), awserr.AccessDenied, denied("Attach"+h.kind+"Policy"))
-		f.ok(h.attach(f, f.root, "Holder", admin))
+		f.ok(h.attach(f, f.root(), "Holder", admin))
 		f.refused(h.detach(f, some, "Holder", admin), awserr.AccessDenied, denied("Detach"+h.kind+"Policy"))
 		f.ok(h.detach(f, some, "Holder", readOnly))
 		_, err := h.attached(f, some, "Holder", "", iam.PageInput{})
@@ -108,13 +108,13 @@ func TestAttachments_LongPathsFitIntoMarkers(t *testing.T) {
 	t.Parallel()
 	forHolders(t, func(t *testing.T, f *fixture, h holder) {
 		for _, name := range []string{"a", "b"} {
-			out, err := f.CreatePolicy(t.Context(), f.root, &iam.CreatePolicyInput{
+			out, err := f.CreatePolicy(t.Context(), f.root(), &iam.CreatePolicyInput{
 				PolicyName: strings.Repeat(name, 128), Path: "/" + strings.Repeat("p", 510) + "/", PolicyDocument: allActions,
 			})
 			f.ok(err)
-			f.ok(h.attach(f, f.root, "Holder", out.Policy.ARN))
+			f.ok(h.attach(f, f.root(), "Holder", out.Policy.ARN))
 		}
-		out, err := h.attached(f, f.root, "Holder", "", iam.PageInput{MaxItems: pointer[int32](1)})
+		out, err := h.attached(f, f.root(), "Holder", "", iam.PageInput{MaxItems: pointer[int32](1)})
 		f.ok(err)
 		if !out.IsTruncated || len(out.Marker) > 320 {
 			t.Errorf("marker of %d characters", len(out.Marker))
@@ -131,7 +131,7 @@ func TestAttachments_RaceForTheLastPlace(t *testing.T) {
 	for i := range racers {
 		a := f.policy("p"+strings.Repeat("x", i), allActions)
 		go func() {
-			results <- f.AttachRolePolicy(t.Context(), f.root, &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: a})
+			results <- f.AttachRolePolicy(t.Context(), f.root(), &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: a})
 		}()
 	}
 	won := 0
@@ -153,9 +153,9 @@ func TestPolicies_AreInForceAtOnce(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	alice := f.user("alice")
-	_, err := f.CreateGroup(ctx, f.root, &iam.CreateGroupInput{GroupName: "g"})
+	_, err := f.CreateGroup(ctx, f.root(), &iam.CreateGroupInput{GroupName: "g"})
 	f.ok(err)
-	f.ok(f.AddUserToGroup(ctx, f.root, &iam.AddUserToGroupInput{GroupName: "g", UserName: "alice"}))
+	f.ok(f.AddUserToGroup(ctx, f.root(), &iam.AddUserToGroupInput{GroupName: "g", UserName: "alice"}))
 	own := f.policy("own", allow("*", "s3:first"))
 	actions := func(step string, want ...string) {
 		t.Helper()
@@ -175,32 +175,32 @@ func TestPolicies_AreInForceAtOnce(t *testing.T) {
 		}
 	}
 	actions("at first")
-	f.ok(userHolder.put(f, f.root, "alice", "in", allow("*", "s3:inline")))
+	f.ok(userHolder.put(f, f.root(), "alice", "in", allow("*", "s3:inline")))
 	actions("with an inline policy", "s3:inline")
-	f.ok(userHolder.attach(f, f.root, "alice", own))
+	f.ok(userHolder.attach(f, f.root(), "alice", own))
 	actions("with an attached policy", "s3:inline", "s3:first")
-	_, err = f.CreatePolicyVersion(ctx, f.root, &iam.CreatePolicyVersionInput{PolicyARN: own, PolicyDocument: allow("*", "s3:second"), SetAsDefault: true})
+	_, err = f.CreatePolicyVersion(ctx, f.root(), &iam.CreatePolicyVersionInput{PolicyARN: own, PolicyDocument: allow("*", "s3:second"), SetAsDefault: true})
 	f.ok(err)
 	actions("with a new default", "s3:inline", "s3:second")
-	f.ok(f.SetDefaultPolicyVersion(ctx, f.root, &iam.SetDefaultPolicyVersionInput{PolicyARN: own, VersionID: "v1"}))
+	f.ok(f.SetDefaultPolicyVersion(ctx, f.root(), &iam.SetDefaultPolicyVersionInput{PolicyARN: own, VersionID: "v1"}))
 	actions("with the old default", "s3:inline", "s3:first")
-	f.ok(userHolder.del(f, f.root, "alice", "in"))
-	f.ok(userHolder.detach(f, f.root, "alice", own))
+	f.ok(userHolder.del(f, f.root(), "alice", "in"))
+	f.ok(userHolder.detach(f, f.root(), "alice", own))
 	actions("with nothing again")
-	f.ok(groupHolder.put(f, f.root, "g", "in", allow("*", "s3:group")))
-	f.ok(groupHolder.attach(f, f.root, "g", own))
+	f.ok(groupHolder.put(f, f.root(), "g", "in", allow("*", "s3:group")))
+	f.ok(groupHolder.attach(f, f.root(), "g", own))
 	actions("through a group", "s3:group", "s3:first")
-	f.ok(groupHolder.detach(f, f.root, "g", own))
-	f.ok(userHolder.attach(f, f.root, "alice", readOnly))
+	f.ok(groupHolder.detach(f, f.root(), "g", own))
+	f.ok(userHolder.attach(f, f.root(), "alice", readOnly))
 	actions("with a policy of AWS's", "s3:group", "iam:ReadOnlyAccess")
 
-	f.ok(f.PutUserPermissionsBoundary(ctx, f.root, &iam.PutUserPermissionsBoundaryInput{UserName: "alice", PermissionsBoundary: own}))
+	f.ok(f.PutUserPermissionsBoundary(ctx, f.root(), &iam.PutUserPermissionsBoundaryInput{UserName: "alice", PermissionsBoundary: own}))
 	e, err := f.directory.Entity(ctx, testAccount, alice.Entity.ID)
 	f.ok(err)
 	if e.Boundary == nil || e.Boundary.Text() != allow("*", "s3:first") {
 		t.Errorf("boundary %+v", e.Boundary)
 	}
-	f.ok(f.DeleteUserPermissionsBoundary(ctx, f.root, &iam.DeleteUserPermissionsBoundaryInput{UserName: "alice"}))
+	f.ok(f.DeleteUserPermissionsBoundary(ctx, f.root(), &iam.DeleteUserPermissionsBoundaryInput{UserName: "alice"}))
 	e, err = f.directory.Entity(ctx, testAccount, alice.Entity.ID)
 	f.ok(err)
 	if e.Boundary != nil {

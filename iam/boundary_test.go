@@ -27,7 +27,7 @@ var bearers = []bearer{
 			return f.DeleteUserPermissionsBoundary(f.t.Context(), c, &iam.DeleteUserPermissionsBoundaryInput{UserName: "Holder"})
 		},
 		bounds: func(f *fixture) *iam.PermissionsBoundary {
-			out, err := f.GetUser(f.t.Context(), f.root, &iam.GetUserInput{UserName: "Holder"})
+			out, err := f.GetUser(f.t.Context(), f.root(), &iam.GetUserInput{UserName: "Holder"})
 			f.ok(err)
 			return out.User.PermissionsBoundary
 		},
@@ -60,17 +60,17 @@ func TestBoundary(t *testing.T) {
 	t.Parallel()
 	forBearers(t, func(t *testing.T, f *fixture, b bearer) {
 		own := f.policy("limit", allActions)
-		f.ok(b.clear(f, f.root)) // nothing to do
-		f.ok(b.set(f, f.root, readOnly))
-		f.ok(b.set(f, f.root, own))
-		f.ok(b.set(f, f.root, own))
+		f.ok(b.clear(f, f.root())) // nothing to do
+		f.ok(b.set(f, f.root(), readOnly))
+		f.ok(b.set(f, f.root(), own))
+		f.ok(b.set(f, f.root(), own))
 		if got := b.bounds(f); got == nil || *got != (iam.PermissionsBoundary{Type: "PermissionsBoundaryPolicy", ARN: own}) {
 			t.Errorf("boundary %+v", got)
 		}
 		if f.getPolicy(own).PermissionsBoundaryUsageCount != 1 || f.getPolicy(readOnly).PermissionsBoundaryUsageCount != 0 {
 			t.Error("uses are counted wrong")
 		}
-		f.ok(b.clear(f, f.root))
+		f.ok(b.clear(f, f.root()))
 		if b.bounds(f) != nil || f.getPolicy(own).PermissionsBoundaryUsageCount != 0 {
 			t.Error("the boundary stayed")
 		}
@@ -82,12 +82,12 @@ func TestBoundary_Refuses(t *testing.T) {
 	forBearers(t, func(t *testing.T, f *fixture, b bearer) {
 		foreign, err := f.CreatePolicy(t.Context(), f.other(), &iam.CreatePolicyInput{PolicyName: "p", PolicyDocument: allActions})
 		f.ok(err)
-		f.ok(b.set(f, f.root, readOnly))
+		f.ok(b.set(f, f.root(), readOnly))
 		for _, a := range []string{"arn:aws:iam::111122223333:policy/absent", "arn:aws:iam::aws:policy/Absent", foreign.Policy.ARN} {
-			f.refused(b.set(f, f.root, a), awserr.NoSuchEntity, "Scope ARN: "+a+" does not exist or is not attachable.")
+			f.refused(b.set(f, f.root(), a), awserr.NoSuchEntity, "Scope ARN: "+a+" does not exist or is not attachable.")
 		}
 		for _, a := range []string{"certainly-not-an-arn-of-any-kind", "arn:aws:iam::111122223333:user/Holder", "arn:aws:s3:::policy/bucket"} {
-			f.refused(b.set(f, f.root, a), awserr.InvalidParameterValue, "Value ("+a+") for parameter PermissionsBoundary is invalid.")
+			f.refused(b.set(f, f.root(), a), awserr.InvalidParameterValue, "Value ("+a+") for parameter PermissionsBoundary is invalid.")
 		}
 		if got := b.bounds(f); got == nil || got.ARN != readOnly {
 			t.Errorf("a refused request changed the boundary to %+v", got)
@@ -108,7 +108,7 @@ func TestBoundary_Delegation(t *testing.T) {
 			refused(t, err, awserr.AccessDenied, "User: arn:aws:iam::111122223333:user/delegate is not authorized to perform: iam:"+action+
 				" on resource: arn:aws:iam::111122223333:"+b.noun+"/Holder because no identity-based policy allows the iam:"+action+" action")
 		}
-		f.ok(b.put(f, f.root, "Holder", "old", allActions))
+		f.ok(b.put(f, f.root(), "Holder", "old", allActions))
 		denied(b.attach(f, delegate, "Holder", admin), "Attach"+b.kind+"Policy")
 		denied(b.put(f, delegate, "Holder", "p", allActions), "Put"+b.kind+"Policy")
 		denied(b.del(f, delegate, "Holder", "old"), "Delete"+b.kind+"Policy")

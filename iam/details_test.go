@@ -18,14 +18,14 @@ func peopled(f *fixture) {
 	f.t.Helper()
 	ctx := f.t.Context()
 	for _, name := range []string{"p", "q"} {
-		_, err := f.CreatePolicy(ctx, f.root, &iam.CreatePolicyInput{PolicyName: name, PolicyDocument: allActions, Description: "text"})
+		_, err := f.CreatePolicy(ctx, f.root(), &iam.CreatePolicyInput{PolicyName: name, PolicyDocument: allActions, Description: "text"})
 		f.ok(err)
 	}
-	_, err := f.CreatePolicyVersion(ctx, f.root, &iam.CreatePolicyVersionInput{
+	_, err := f.CreatePolicyVersion(ctx, f.root(), &iam.CreatePolicyVersionInput{
 		PolicyARN: "arn:aws:iam::111122223333:policy/p", PolicyDocument: allow("*", "s3:*"), SetAsDefault: true,
 	})
 	f.ok(err)
-	_, err = f.CreateUser(ctx, f.root, &iam.CreateUserInput{
+	_, err = f.CreateUser(ctx, f.root(), &iam.CreateUserInput{
 		UserName: "alice", PermissionsBoundary: readOnlyARN, Tags: []iam.Tag{{Key: "k", Value: "v"}},
 	})
 	f.ok(err)
@@ -34,22 +34,22 @@ func peopled(f *fixture) {
 	f.group("G2", "")
 	f.ok(f.join("g", "alice"))
 	f.ok(f.join("G2", "alice"))
-	f.ok(f.PutUserPolicy(ctx, f.root, &iam.PutUserPolicyInput{UserName: "alice", PolicyName: "in", PolicyDocument: allActions}))
-	f.ok(f.AttachUserPolicy(ctx, f.root, &iam.AttachUserPolicyInput{
+	f.ok(f.PutUserPolicy(ctx, f.root(), &iam.PutUserPolicyInput{UserName: "alice", PolicyName: "in", PolicyDocument: allActions}))
+	f.ok(f.AttachUserPolicy(ctx, f.root(), &iam.AttachUserPolicyInput{
 		UserName: "alice", PolicyARN: "arn:aws:iam::111122223333:policy/p",
 	}))
-	f.ok(f.AttachGroupPolicy(ctx, f.root, &iam.AttachGroupPolicyInput{GroupName: "g", PolicyARN: readOnlyARN}))
+	f.ok(f.AttachGroupPolicy(ctx, f.root(), &iam.AttachGroupPolicyInput{GroupName: "g", PolicyARN: readOnlyARN}))
 	f.newRole("r")
 	f.instanceProfile("ip", "")
 	f.ok(f.addRole("ip", "r"))
-	f.ok(f.PutRolePolicy(ctx, f.root, &iam.PutRolePolicyInput{RoleName: "r", PolicyName: "in", PolicyDocument: allActions}))
+	f.ok(f.PutRolePolicy(ctx, f.root(), &iam.PutRolePolicyInput{RoleName: "r", PolicyName: "in", PolicyDocument: allActions}))
 }
 
 func TestGetAccountAuthorizationDetails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	peopled(f)
-	out, err := f.GetAccountAuthorizationDetails(t.Context(), f.root, &iam.GetAccountAuthorizationDetailsInput{})
+	out, err := f.GetAccountAuthorizationDetails(t.Context(), f.root(), &iam.GetAccountAuthorizationDetailsInput{})
 	f.ok(err)
 	if out.IsTruncated || out.Marker != "" {
 		t.Errorf("truncated %t, marker %q", out.IsTruncated, out.Marker)
@@ -126,7 +126,7 @@ func walkDetails(t *testing.T, f *fixture, filter []string, size int32) []string
 	var names []string
 	in := &iam.GetAccountAuthorizationDetailsInput{Filter: filter, PageInput: iam.PageInput{MaxItems: &size}}
 	for {
-		out, err := f.GetAccountAuthorizationDetails(t.Context(), f.root, in)
+		out, err := f.GetAccountAuthorizationDetails(t.Context(), f.root(), in)
 		f.ok(err)
 		before := len(names)
 		for _, u := range out.UserDetailList {
@@ -156,7 +156,7 @@ func TestGetAccountAuthorizationDetails_RefusesForeignMarkers(t *testing.T) {
 	f := newFixture(t)
 	for _, marker := range []string{"!", "Zm9vL2Jhcg", "Zm9v"} { // not base64; "foo/bar"; "foo"
 		in := &iam.GetAccountAuthorizationDetailsInput{PageInput: iam.PageInput{Marker: marker}}
-		_, err := f.GetAccountAuthorizationDetails(t.Context(), f.root, in)
+		_, err := f.GetAccountAuthorizationDetails(t.Context(), f.root(), in)
 		f.refused(err, awserr.ValidationError, "Invalid Marker.")
 	}
 }

@@ -31,7 +31,6 @@ var testTime = time.Date(2026, 3, 14, 15, 9, 26, 535_897_932, time.UTC)
 type fixture struct {
 	*iam.Service
 	t         *testing.T
-	root      *authn.Caller
 	directory *iam.Directory
 	master    *seal.Key
 	first     *iam.NewAccount
@@ -60,7 +59,6 @@ func newFixture(t *testing.T, configure ...func(*iam.Config)) *fixture {
 	f.Service = iam.NewService(cfg)
 	f.first, err = f.CreateAccount(t.Context(), iam.CreateAccount{ID: testAccount, Name: "first"})
 	f.ok(err)
-	f.root = rootOf(testAccount)
 	return f
 }
 
@@ -86,7 +84,7 @@ func testRequest() *authn.Request {
 // user creates a user of the account and returns it as a caller who is allowed what the policies say.
 func (f *fixture) user(name string, policies ...string) *authn.Caller {
 	f.t.Helper()
-	out, err := f.CreateUser(f.t.Context(), f.root, &iam.CreateUserInput{UserName: name})
+	out, err := f.CreateUser(f.t.Context(), f.root(), &iam.CreateUserInput{UserName: name})
 	f.ok(err)
 	e := &authn.Entity{
 		Type: authn.UserEntity, Account: testAccount, ID: out.User.UserID, ARN: out.User.ARN, Path: "/", Name: name,
@@ -196,3 +194,6 @@ func (c catalog) Document(policyARN string) (string, bool) {
 
 // allActions is a policy that allows everything.
 var allActions = allow("*", "*")
+
+// root is the root user of the fixture's account, for one call: a caller's request is not shared between calls that run together.
+func (f *fixture) root() *authn.Caller { return rootOf(testAccount) }

@@ -15,13 +15,13 @@ import (
 
 func (f *fixture) group(name, path string) iam.GroupInfo {
 	f.t.Helper()
-	out, err := f.CreateGroup(f.t.Context(), f.root, &iam.CreateGroupInput{GroupName: name, Path: path})
+	out, err := f.CreateGroup(f.t.Context(), f.root(), &iam.CreateGroupInput{GroupName: name, Path: path})
 	f.ok(err)
 	return out.Group
 }
 
 func (f *fixture) join(group, user string) error {
-	return f.AddUserToGroup(f.t.Context(), f.root, &iam.AddUserToGroupInput{GroupName: group, UserName: user})
+	return f.AddUserToGroup(f.t.Context(), f.root(), &iam.AddUserToGroupInput{GroupName: group, UserName: user})
 }
 
 func TestCreateGroup(t *testing.T) {
@@ -35,10 +35,10 @@ func TestCreateGroup(t *testing.T) {
 	if diff := cmp.Diff(want, g); diff != "" || !strings.HasPrefix(g.GroupID, "AGPA") {
 		t.Errorf("created group: %s", diff)
 	}
-	_, err := f.CreateGroup(t.Context(), f.root, &iam.CreateGroupInput{GroupName: "DEVS"})
+	_, err := f.CreateGroup(t.Context(), f.root(), &iam.CreateGroupInput{GroupName: "DEVS"})
 	f.refused(err, awserr.EntityAlreadyExists, "Group with name DEVS already exists.")
 	f.group("ops", "")
-	_, err = f.CreateGroup(t.Context(), f.root, &iam.CreateGroupInput{GroupName: "more"})
+	_, err = f.CreateGroup(t.Context(), f.root(), &iam.CreateGroupInput{GroupName: "more"})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for GroupsPerAccount: 2")
 }
 
@@ -59,7 +59,7 @@ func TestGroupMembers(t *testing.T) {
 	f.refused(f.join("z", "bob"), awserr.NoSuchEntity, "The group with name z cannot be found.")
 	f.refused(f.join("b", "zoe"), awserr.NoSuchEntity, "The user with name zoe cannot be found.")
 
-	groups, err := f.ListGroupsForUser(t.Context(), f.root, &iam.ListGroupsForUserInput{UserName: "alice"})
+	groups, err := f.ListGroupsForUser(t.Context(), f.root(), &iam.ListGroupsForUserInput{UserName: "alice"})
 	f.ok(err)
 	if got := fmt.Sprint(groupNames(groups.Groups)); got != "[A b]" {
 		t.Errorf("groups of alice: %s", got)
@@ -67,14 +67,14 @@ func TestGroupMembers(t *testing.T) {
 	if got := fmt.Sprint(members(t, f, "b", 1)); got != "[alice bob]" {
 		t.Errorf("members of b: %s", got)
 	}
-	f.ok(f.UpdateUser(t.Context(), f.root, &iam.UpdateUserInput{UserName: "bob", NewUserName: "carol"}))
+	f.ok(f.UpdateUser(t.Context(), f.root(), &iam.UpdateUserInput{UserName: "bob", NewUserName: "carol"}))
 	if got := fmt.Sprint(members(t, f, "b", 100)); got != "[alice carol]" {
 		t.Errorf("members of b after a rename: %s", got)
 	}
 
 	leave := &iam.RemoveUserFromGroupInput{GroupName: "b", UserName: "alice"}
-	f.ok(f.RemoveUserFromGroup(t.Context(), f.root, leave))
-	f.ok(f.RemoveUserFromGroup(t.Context(), f.root, leave)) // no member any more
+	f.ok(f.RemoveUserFromGroup(t.Context(), f.root(), leave))
+	f.ok(f.RemoveUserFromGroup(t.Context(), f.root(), leave)) // no member any more
 	if got := fmt.Sprint(members(t, f, "b", 100)); got != "[carol]" {
 		t.Errorf("members of b after one left: %s", got)
 	}
@@ -94,7 +94,7 @@ func members(t *testing.T, f *fixture, group string, size int32) []string {
 	var names []string
 	in := &iam.GetGroupInput{GroupName: group, PageInput: iam.PageInput{MaxItems: &size}}
 	for {
-		out, err := f.GetGroup(t.Context(), f.root, in)
+		out, err := f.GetGroup(t.Context(), f.root(), in)
 		f.ok(err)
 		if len(out.Users) > int(size) {
 			t.Fatalf("page of %d users, want %d", len(out.Users), size)
@@ -123,7 +123,7 @@ func TestListGroups(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			out, err := f.ListGroups(t.Context(), f.root, &iam.ListGroupsInput{PathPrefix: row.prefix})
+			out, err := f.ListGroups(t.Context(), f.root(), &iam.ListGroupsInput{PathPrefix: row.prefix})
 			f.ok(err)
 			if got := fmt.Sprint(groupNames(out.Groups)); got != row.want {
 				t.Errorf("got %s, want %s", got, row.want)
@@ -139,13 +139,13 @@ func TestUpdateGroup(t *testing.T) {
 	f.group("ops", "")
 	f.user("alice")
 	f.ok(f.join("devs", "alice"))
-	f.ok(f.UpdateGroup(t.Context(), f.root, &iam.UpdateGroupInput{GroupName: "devs", NewGroupName: "engineers", NewPath: "/e/"}))
-	out, err := f.GetGroup(t.Context(), f.root, &iam.GetGroupInput{GroupName: "engineers"})
+	f.ok(f.UpdateGroup(t.Context(), f.root(), &iam.UpdateGroupInput{GroupName: "devs", NewGroupName: "engineers", NewPath: "/e/"}))
+	out, err := f.GetGroup(t.Context(), f.root(), &iam.GetGroupInput{GroupName: "engineers"})
 	f.ok(err)
 	if out.Group.GroupID != g.GroupID || out.Group.ARN != "arn:aws:iam::111122223333:group/e/engineers" || len(out.Users) != 1 {
 		t.Errorf("renamed to %+v", out)
 	}
-	err = f.UpdateGroup(t.Context(), f.root, &iam.UpdateGroupInput{GroupName: "engineers", NewGroupName: "OPS"})
+	err = f.UpdateGroup(t.Context(), f.root(), &iam.UpdateGroupInput{GroupName: "engineers", NewGroupName: "OPS"})
 	f.refused(err, awserr.EntityAlreadyExists, "Group with name OPS already exists.")
 	mover := f.user("mover", allow("arn:aws:iam::111122223333:group/ops", "iam:UpdateGroup"))
 	err = f.UpdateGroup(t.Context(), mover, &iam.UpdateGroupInput{GroupName: "ops", NewGroupName: "admins"})
@@ -166,11 +166,11 @@ func TestDeleteGroup(t *testing.T) {
 		}, "Cannot delete entity, must remove users from group first."},
 		{"attached policies", func(t *testing.T, f *fixture) error {
 			in := &iam.AttachGroupPolicyInput{GroupName: "g", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}
-			return f.AttachGroupPolicy(t.Context(), f.root, in)
+			return f.AttachGroupPolicy(t.Context(), f.root(), in)
 		}, "Cannot delete entity, must detach all policies first."},
 		{"inline policies", func(t *testing.T, f *fixture) error {
 			in := &iam.PutGroupPolicyInput{GroupName: "g", PolicyName: "p", PolicyDocument: allActions}
-			return f.PutGroupPolicy(t.Context(), f.root, in)
+			return f.PutGroupPolicy(t.Context(), f.root(), in)
 		}, "Cannot delete entity, must delete policies first."},
 	} {
 		t.Run("refused while it has "+row.name, func(t *testing.T) {
@@ -179,9 +179,9 @@ func TestDeleteGroup(t *testing.T) {
 			f.group("g", "")
 			f.group("bare", "")
 			f.ok(row.give(t, f))
-			f.refused(f.DeleteGroup(t.Context(), f.root, &iam.DeleteGroupInput{GroupName: "g"}), awserr.DeleteConflict, row.message)
-			f.ok(f.DeleteGroup(t.Context(), f.root, &iam.DeleteGroupInput{GroupName: "bare"}))
-			err := f.DeleteGroup(t.Context(), f.root, &iam.DeleteGroupInput{GroupName: "bare"})
+			f.refused(f.DeleteGroup(t.Context(), f.root(), &iam.DeleteGroupInput{GroupName: "g"}), awserr.DeleteConflict, row.message)
+			f.ok(f.DeleteGroup(t.Context(), f.root(), &iam.DeleteGroupInput{GroupName: "bare"}))
+			err := f.DeleteGroup(t.Context(), f.root(), &iam.DeleteGroupInput{GroupName: "bare"})
 			f.refused(err, awserr.NoSuchEntity, "The group with name bare cannot be found.")
 		})
 	}
@@ -193,7 +193,7 @@ func TestMembership_IsSeenByTheRequestPathAtOnce(t *testing.T) {
 	f := newFixture(t)
 	alice := f.user("alice")
 	f.group("g", "")
-	f.ok(f.PutGroupPolicy(t.Context(), f.root, &iam.PutGroupPolicyInput{GroupName: "g", PolicyName: "p", PolicyDocument: allActions}))
+	f.ok(f.PutGroupPolicy(t.Context(), f.root(), &iam.PutGroupPolicyInput{GroupName: "g", PolicyName: "p", PolicyDocument: allActions}))
 	policies := func(want int) {
 		t.Helper()
 		e, err := f.directory.Entity(t.Context(), testAccount, alice.UserID)
@@ -205,6 +205,6 @@ func TestMembership_IsSeenByTheRequestPathAtOnce(t *testing.T) {
 	policies(0)
 	f.ok(f.join("g", "alice"))
 	policies(1)
-	f.ok(f.RemoveUserFromGroup(t.Context(), f.root, &iam.RemoveUserFromGroupInput{GroupName: "g", UserName: "alice"}))
+	f.ok(f.RemoveUserFromGroup(t.Context(), f.root(), &iam.RemoveUserFromGroupInput{GroupName: "g", UserName: "alice"}))
 	policies(0)
 }

@@ -128,7 +128,7 @@ func (h holder) make(ctx context.Context, f *fixture) {
 	case "User":
 		f.user("Holder")
 	case "Group":
-		_, err := f.CreateGroup(ctx, f.root, &iam.CreateGroupInput{GroupName: "Holder"})
+		_, err := f.CreateGroup(ctx, f.root(), &iam.CreateGroupInput{GroupName: "Holder"})
 		f.ok(err)
 	case "Role":
 		f.role("Holder")
@@ -152,30 +152,30 @@ func TestInlinePolicies(t *testing.T) {
 	forHolders(t, func(t *testing.T, f *fixture, h holder) {
 		text := "\n { \"Statement\" : [ " + strings.TrimPrefix(allActions, `{"Version":"2012-10-17","Statement":[`)
 		text = strings.Replace(text, "]}", " ] ,\t\"Version\":\"2012-10-17\"}\r\n", 1)
-		f.ok(h.put(f, f.root, "holder", "b", allow("*", "s3:Get*")))
-		f.ok(h.put(f, f.root, "HOLDER", "a", allActions))
-		f.ok(h.put(f, f.root, "Holder", "b", text))
-		got, err := h.get(f, f.root, "Holder", "b")
+		f.ok(h.put(f, f.root(), "holder", "b", allow("*", "s3:Get*")))
+		f.ok(h.put(f, f.root(), "HOLDER", "a", allActions))
+		f.ok(h.put(f, f.root(), "Holder", "b", text))
+		got, err := h.get(f, f.root(), "Holder", "b")
 		f.ok(err)
 		if got != text {
 			t.Errorf("the text came back as %q", got)
 		}
-		first, page, err := h.list(f, f.root, "Holder", iam.PageInput{MaxItems: pointer[int32](1)})
+		first, page, err := h.list(f, f.root(), "Holder", iam.PageInput{MaxItems: pointer[int32](1)})
 		f.ok(err)
-		second, rest, err := h.list(f, f.root, "Holder", iam.PageInput{Marker: page.Marker})
+		second, rest, err := h.list(f, f.root(), "Holder", iam.PageInput{Marker: page.Marker})
 		f.ok(err)
 		if !page.IsTruncated || rest.IsTruncated || !slices.Equal(append(first, second...), []string{"a", "b"}) {
 			t.Errorf("pages %q %+v and %q %+v", first, page, second, rest)
 		}
-		f.ok(h.del(f, f.root, "Holder", "a"))
+		f.ok(h.del(f, f.root(), "Holder", "a"))
 		missing := "The " + h.noun + " policy with name a cannot be found."
-		f.refused(h.del(f, f.root, "Holder", "a"), awserr.NoSuchEntity, missing)
-		_, err = h.get(f, f.root, "Holder", "a")
+		f.refused(h.del(f, f.root(), "Holder", "a"), awserr.NoSuchEntity, missing)
+		_, err = h.get(f, f.root(), "Holder", "a")
 		f.refused(err, awserr.NoSuchEntity, missing)
 		absent := "The " + h.noun + " with name absent cannot be found."
-		f.refused(h.put(f, f.root, "absent", "a", allActions), awserr.NoSuchEntity, absent)
-		f.refused(h.del(f, f.root, "absent", "a"), awserr.NoSuchEntity, absent)
-		_, _, err = h.list(f, f.root, "absent", iam.PageInput{})
+		f.refused(h.put(f, f.root(), "absent", "a", allActions), awserr.NoSuchEntity, absent)
+		f.refused(h.del(f, f.root(), "absent", "a"), awserr.NoSuchEntity, absent)
+		_, _, err = h.list(f, f.root(), "absent", iam.PageInput{})
 		f.refused(err, awserr.NoSuchEntity, absent)
 	})
 }
@@ -189,10 +189,10 @@ func TestInlinePolicies_Documents(t *testing.T) {
 			{"no resource", strings.Replace(allActions, `,"Resource":"*"`, ``, 1), "Policy statement must contain resources."},
 		} {
 			t.Run(row.name, func(t *testing.T) {
-				refused(t, h.put(f, f.root, "Holder", "p", row.document), awserr.MalformedPolicyDocument, row.message)
+				refused(t, h.put(f, f.root(), "Holder", "p", row.document), awserr.MalformedPolicyDocument, row.message)
 			})
 		}
-		f.ok(h.put(f, f.root, "Holder", "p", allActions))
+		f.ok(h.put(f, f.root(), "Holder", "p", allActions))
 	})
 }
 
@@ -208,11 +208,11 @@ func TestInlinePolicies_SumQuota(t *testing.T) {
 			return "Maximum policy size of " + map[string]string{"user": "2048", "group": "5120", "role": "10240"}[h.noun] +
 				" bytes exceeded for " + h.noun + " " + name
 		}
-		f.ok(h.put(f, f.root, "Holder", "a", sized(half)))
-		f.refused(h.put(f, f.root, "Holder", "b", sized(half+1)), awserr.LimitExceeded, over("Holder"))
-		f.ok(h.put(f, f.root, "Holder", "b", sized(half)))
-		f.ok(h.put(f, f.root, "Holder", "b", sized(half))) // in place of itself
-		f.refused(h.put(f, f.root, "Holder", "c", allActions), awserr.LimitExceeded, over("Holder"))
+		f.ok(h.put(f, f.root(), "Holder", "a", sized(half)))
+		f.refused(h.put(f, f.root(), "Holder", "b", sized(half+1)), awserr.LimitExceeded, over("Holder"))
+		f.ok(h.put(f, f.root(), "Holder", "b", sized(half)))
+		f.ok(h.put(f, f.root(), "Holder", "b", sized(half))) // in place of itself
+		f.refused(h.put(f, f.root(), "Holder", "c", allActions), awserr.LimitExceeded, over("Holder"))
 	})
 }
 

@@ -18,14 +18,14 @@ const trustAccount = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` +
 // newRole creates a role that the account trusts.
 func (f *fixture) newRole(name string) iam.RoleInfo {
 	f.t.Helper()
-	out, err := f.CreateRole(f.t.Context(), f.root, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trustAccount})
+	out, err := f.CreateRole(f.t.Context(), f.root(), &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trustAccount})
 	f.ok(err)
 	return out.Role
 }
 
 func (f *fixture) instanceProfile(name, path string, tags ...iam.Tag) iam.InstanceProfileInfo {
 	f.t.Helper()
-	out, err := f.CreateInstanceProfile(f.t.Context(), f.root, &iam.CreateInstanceProfileInput{
+	out, err := f.CreateInstanceProfile(f.t.Context(), f.root(), &iam.CreateInstanceProfileInput{
 		InstanceProfileName: name, Path: path, Tags: tags,
 	})
 	f.ok(err)
@@ -33,13 +33,13 @@ func (f *fixture) instanceProfile(name, path string, tags ...iam.Tag) iam.Instan
 }
 
 func (f *fixture) addRole(profile, role string) error {
-	return f.AddRoleToInstanceProfile(f.t.Context(), f.root, &iam.AddRoleToInstanceProfileInput{
+	return f.AddRoleToInstanceProfile(f.t.Context(), f.root(), &iam.AddRoleToInstanceProfileInput{
 		InstanceProfileName: profile, RoleName: role,
 	})
 }
 
 func (f *fixture) removeRole(profile, role string) error {
-	return f.RemoveRoleFromInstanceProfile(f.t.Context(), f.root, &iam.RemoveRoleFromInstanceProfileInput{
+	return f.RemoveRoleFromInstanceProfile(f.t.Context(), f.root(), &iam.RemoveRoleFromInstanceProfileInput{
 		InstanceProfileName: profile, RoleName: role,
 	})
 }
@@ -57,10 +57,10 @@ func TestCreateInstanceProfile(t *testing.T) {
 	if diff := cmp.Diff(want, p); diff != "" || !strings.HasPrefix(p.InstanceProfileID, "AIPA") {
 		t.Errorf("created: %s", diff)
 	}
-	_, err := f.CreateInstanceProfile(t.Context(), f.root, &iam.CreateInstanceProfileInput{InstanceProfileName: "WEB"})
+	_, err := f.CreateInstanceProfile(t.Context(), f.root(), &iam.CreateInstanceProfileInput{InstanceProfileName: "WEB"})
 	f.refused(err, awserr.EntityAlreadyExists, "Instance Profile WEB already exists.")
 	f.instanceProfile("second", "")
-	_, err = f.CreateInstanceProfile(t.Context(), f.root, &iam.CreateInstanceProfileInput{InstanceProfileName: "third"})
+	_, err = f.CreateInstanceProfile(t.Context(), f.root(), &iam.CreateInstanceProfileInput{InstanceProfileName: "third"})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for InstanceProfilesPerAccount: 2")
 }
 
@@ -77,7 +77,7 @@ func TestInstanceProfile_HoldsOneRole(t *testing.T) {
 
 	holds := func(want ...string) {
 		t.Helper()
-		out, err := f.GetInstanceProfile(t.Context(), f.root, &iam.GetInstanceProfileInput{InstanceProfileName: "p"})
+		out, err := f.GetInstanceProfile(t.Context(), f.root(), &iam.GetInstanceProfileInput{InstanceProfileName: "p"})
 		f.ok(err)
 		var ids []string
 		for _, r := range out.InstanceProfile.Roles {
@@ -88,9 +88,9 @@ func TestInstanceProfile_HoldsOneRole(t *testing.T) {
 		}
 	}
 	holds(web.RoleID)
-	err := f.DeleteRole(t.Context(), f.root, &iam.DeleteRoleInput{RoleName: "web"})
+	err := f.DeleteRole(t.Context(), f.root(), &iam.DeleteRoleInput{RoleName: "web"})
 	f.refused(err, awserr.DeleteConflict, "Cannot delete entity, must remove roles from instance profile first.")
-	err = f.DeleteInstanceProfile(t.Context(), f.root, &iam.DeleteInstanceProfileInput{InstanceProfileName: "p"})
+	err = f.DeleteInstanceProfile(t.Context(), f.root(), &iam.DeleteInstanceProfileInput{InstanceProfileName: "p"})
 	f.refused(err, awserr.DeleteConflict, "Cannot delete entity, must remove roles from instance profile first.")
 
 	f.ok(f.removeRole("p", "db")) // not in it
@@ -102,10 +102,10 @@ func TestInstanceProfile_HoldsOneRole(t *testing.T) {
 	f.ok(f.addRole("p", "db"))
 	holds(db.RoleID)
 	f.ok(f.removeRole("p", "db"))
-	f.ok(f.DeleteInstanceProfile(t.Context(), f.root, &iam.DeleteInstanceProfileInput{InstanceProfileName: "p"}))
-	_, err = f.GetInstanceProfile(t.Context(), f.root, &iam.GetInstanceProfileInput{InstanceProfileName: "p"})
+	f.ok(f.DeleteInstanceProfile(t.Context(), f.root(), &iam.DeleteInstanceProfileInput{InstanceProfileName: "p"}))
+	_, err = f.GetInstanceProfile(t.Context(), f.root(), &iam.GetInstanceProfileInput{InstanceProfileName: "p"})
 	f.refused(err, awserr.NoSuchEntity, "Instance Profile p cannot be found.")
-	f.ok(f.DeleteRole(t.Context(), f.root, &iam.DeleteRoleInput{RoleName: "web"}))
+	f.ok(f.DeleteRole(t.Context(), f.root(), &iam.DeleteRoleInput{RoleName: "web"}))
 }
 
 func TestAddRoleToInstanceProfile_NeedsPassRole(t *testing.T) {
@@ -141,22 +141,22 @@ func TestListInstanceProfiles(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
-	out, err := f.ListInstanceProfiles(t.Context(), f.root, &iam.ListInstanceProfilesInput{})
+	out, err := f.ListInstanceProfiles(t.Context(), f.root(), &iam.ListInstanceProfilesInput{})
 	f.ok(err)
 	if got := names(out.InstanceProfiles); got != "A b c empty" {
 		t.Errorf("all: %s", got)
 	}
-	out, err = f.ListInstanceProfiles(t.Context(), f.root, &iam.ListInstanceProfilesInput{PathPrefix: "/x/"})
+	out, err = f.ListInstanceProfiles(t.Context(), f.root(), &iam.ListInstanceProfilesInput{PathPrefix: "/x/"})
 	f.ok(err)
 	if got := names(out.InstanceProfiles); got != "b c" {
 		t.Errorf("below /x/: %s", got)
 	}
 	size := int32(2)
 	in := &iam.ListInstanceProfilesForRoleInput{RoleName: "web", PageInput: iam.PageInput{MaxItems: &size}}
-	first, err := f.ListInstanceProfilesForRole(t.Context(), f.root, in)
+	first, err := f.ListInstanceProfilesForRole(t.Context(), f.root(), in)
 	f.ok(err)
 	in.Marker = first.Marker
-	second, err := f.ListInstanceProfilesForRole(t.Context(), f.root, in)
+	second, err := f.ListInstanceProfilesForRole(t.Context(), f.root(), in)
 	f.ok(err)
 	if got := names(first.InstanceProfiles) + "|" + names(second.InstanceProfiles); got != "A b|c" || second.IsTruncated {
 		t.Errorf("of role web: %s", got)
@@ -167,13 +167,13 @@ func TestInstanceProfileTags(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.instanceProfile("p", "", iam.Tag{Key: "a", Value: "1"})
-	f.ok(f.TagInstanceProfile(t.Context(), f.root, &iam.TagInstanceProfileInput{
+	f.ok(f.TagInstanceProfile(t.Context(), f.root(), &iam.TagInstanceProfileInput{
 		InstanceProfileName: "p", Tags: []iam.Tag{{Key: "A", Value: "2"}, {Key: "B", Value: "3"}},
 	}))
-	f.ok(f.UntagInstanceProfile(t.Context(), f.root, &iam.UntagInstanceProfileInput{
+	f.ok(f.UntagInstanceProfile(t.Context(), f.root(), &iam.UntagInstanceProfileInput{
 		InstanceProfileName: "p", TagKeys: []string{"b"},
 	}))
-	out, err := f.ListInstanceProfileTags(t.Context(), f.root, &iam.ListInstanceProfileTagsInput{InstanceProfileName: "p"})
+	out, err := f.ListInstanceProfileTags(t.Context(), f.root(), &iam.ListInstanceProfileTagsInput{InstanceProfileName: "p"})
 	f.ok(err)
 	if diff := cmp.Diff([]iam.Tag{{Key: "A", Value: "2"}}, out.Tags); diff != "" {
 		t.Error(diff)

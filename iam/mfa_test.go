@@ -64,7 +64,7 @@ func newDevicesFixture(t *testing.T, configure ...func(*iam.Config)) *devicesFix
 // create makes a device and returns its serial number.
 func (f *devicesFixture) create(name string) string {
 	f.t.Helper()
-	out, err := f.CreateVirtualMFADevice(f.t.Context(), f.root, &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: name})
+	out, err := f.CreateVirtualMFADevice(f.t.Context(), f.root(), &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: name})
 	f.ok(err)
 	f.seeds[out.VirtualMFADevice.SerialNumber] = string(out.VirtualMFADevice.Base32StringSeed)
 	return out.VirtualMFADevice.SerialNumber
@@ -86,18 +86,18 @@ func (f *devicesFixture) enable(c *authn.Caller, user, serial string, step int) 
 }
 
 func (f *devicesFixture) deactivate(user, serial string) error {
-	return f.DeactivateMFADevice(f.t.Context(), f.root, &iam.DeactivateMFADeviceInput{UserName: user, SerialNumber: serial})
+	return f.DeactivateMFADevice(f.t.Context(), f.root(), &iam.DeactivateMFADeviceInput{UserName: user, SerialNumber: serial})
 }
 
 func (f *devicesFixture) delete(serial string) error {
-	return f.DeleteVirtualMFADevice(f.t.Context(), f.root, &iam.DeleteVirtualMFADeviceInput{SerialNumber: serial})
+	return f.DeleteVirtualMFADevice(f.t.Context(), f.root(), &iam.DeleteVirtualMFADeviceInput{SerialNumber: serial})
 }
 
 func TestCreateVirtualMFADevice(t *testing.T) {
 	t.Parallel()
 	f := newDevicesFixture(t)
 	in := &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: "alice", Path: "/ops/eu/", Tags: []iam.Tag{{Key: "team", Value: "red"}}}
-	out, err := f.CreateVirtualMFADevice(t.Context(), f.root, in)
+	out, err := f.CreateVirtualMFADevice(t.Context(), f.root(), in)
 	f.ok(err)
 	d := out.VirtualMFADevice
 	seed := string(d.Base32StringSeed)
@@ -110,10 +110,10 @@ func TestCreateVirtualMFADevice(t *testing.T) {
 	if _, err := png.Decode(bytes.NewReader(d.QRCodePNG)); err != nil {
 		t.Errorf("QR code: %v", err)
 	}
-	_, err = f.CreateVirtualMFADevice(t.Context(), f.root, in)
+	_, err = f.CreateVirtualMFADevice(t.Context(), f.root(), in)
 	f.refused(err, awserr.EntityAlreadyExists, "MFADevice entity at the same path and name already exists.")
 	in.Path = ""
-	other, err := f.CreateVirtualMFADevice(t.Context(), f.root, in)
+	other, err := f.CreateVirtualMFADevice(t.Context(), f.root(), in)
 	f.ok(err)
 	if bytes.Equal(other.VirtualMFADevice.Base32StringSeed, d.Base32StringSeed) {
 		t.Error("two devices have one seed")
@@ -125,11 +125,11 @@ func TestCreateVirtualMFADevice(t *testing.T) {
 		{VirtualMFADeviceName: strings.Repeat("n", 225), Path: "/p/"}, {VirtualMFADeviceName: "n", Path: "/" + strings.Repeat("p", 250) + "/"},
 		{VirtualMFADeviceName: "n", Path: "/a*b/"}, {VirtualMFADeviceName: "n", Path: "/a b/"},
 	} {
-		if _, err := f.CreateVirtualMFADevice(t.Context(), f.root, &in); awserr.From(err).Kind != awserr.ValidationError {
+		if _, err := f.CreateVirtualMFADevice(t.Context(), f.root(), &in); awserr.From(err).Kind != awserr.ValidationError {
 			t.Errorf("path %q and a name of %d characters: %v", in.Path, len(in.VirtualMFADeviceName), err)
 		}
 	}
-	_, err = f.CreateVirtualMFADevice(t.Context(), f.root, &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: strings.Repeat("n", 226)})
+	_, err = f.CreateVirtualMFADevice(t.Context(), f.root(), &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: strings.Repeat("n", 226)})
 	f.ok(err)
 }
 
@@ -157,7 +157,7 @@ func TestMFADevice_SeedIsBoundToItsRow(t *testing.T) {
 	f := newDevicesFixture(t)
 	alice := f.user("alice")
 	serial := f.create("a")
-	f.ok(f.enable(f.root, "alice", serial, 0))
+	f.ok(f.enable(f.root(), "alice", serial, 0))
 	if _, err := f.directory.MFADevice(t.Context(), testAccount, alice.UserID, serial); err != nil {
 		t.Fatal(err)
 	}
@@ -203,14 +203,14 @@ func TestEnableMFADevice(t *testing.T) {
 		},
 		{
 			name: "device in use", user: "alice", codes: [2]int{-1, 0},
-			prepare: func(f *devicesFixture, serial string) { f.user("bob"); f.ok(f.enable(f.root, "bob", serial, 1)) },
+			prepare: func(f *devicesFixture, serial string) { f.user("bob"); f.ok(f.enable(f.root(), "bob", serial, 1)) },
 			kind:    awserr.EntityAlreadyExists, message: "MFA Device is already in use.",
 		},
 		{
 			name: "a ninth device", user: "alice", codes: [2]int{-1, 0},
 			prepare: func(f *devicesFixture, _ string) {
 				for i := range 8 {
-					f.ok(f.enable(f.root, "alice", f.create(fmt.Sprintf("d%d", i)), 0))
+					f.ok(f.enable(f.root(), "alice", f.create(fmt.Sprintf("d%d", i)), 0))
 				}
 			},
 			kind: awserr.LimitExceeded, message: "Cannot exceed quota for MFADevicesPerUser: 8",
@@ -235,7 +235,7 @@ func TestEnableMFADevice(t *testing.T) {
 			if row.serial != "" {
 				in.SerialNumber = row.serial
 			}
-			err := f.EnableMFADevice(t.Context(), f.root, in)
+			err := f.EnableMFADevice(t.Context(), f.root(), in)
 			device, lookup := f.directory.MFADevice(t.Context(), testAccount, alice.UserID, serial)
 			if row.kind != nil {
 				f.refused(err, row.kind, row.message)
@@ -249,7 +249,7 @@ func TestEnableMFADevice(t *testing.T) {
 			if device.Seed.Reveal() != f.seeds[serial] || device.Offset != 0 {
 				t.Error("codes are judged with another seed")
 			}
-			out, err := f.GetMFADevice(t.Context(), f.root, &iam.GetMFADeviceInput{SerialNumber: serial, UserName: "alice"})
+			out, err := f.GetMFADevice(t.Context(), f.root(), &iam.GetMFADeviceInput{SerialNumber: serial, UserName: "alice"})
 			f.ok(err)
 			want := &iam.GetMFADeviceOutput{UserName: "alice", SerialNumber: serial, EnableDate: testTime.Truncate(time.Second)}
 			if diff := cmp.Diff(want, out); diff != "" {
@@ -270,7 +270,7 @@ func TestEnableMFADevice_Race(t *testing.T) {
 	var racing sync.WaitGroup
 	for i := range 8 {
 		racing.Go(func() {
-			switch err := f.enable(f.root, []string{"alice", "bob"}[i%2], serial, 0); {
+			switch err := f.enable(f.root(), []string{"alice", "bob"}[i%2], serial, 0); {
 			case err == nil:
 				passed.Add(1)
 			case !slices.Contains([]*awserr.Kind{awserr.InvalidAuthenticationCode, awserr.EntityAlreadyExists}, awserr.From(err).Kind):
@@ -291,10 +291,10 @@ func TestMFADevice_Life(t *testing.T) {
 	f.user("bob")
 	serial := f.create("d")
 	f.refused(f.deactivate("alice", serial), awserr.NoSuchEntity, "MFA Device with serial number "+serial+" does not exist.")
-	f.ok(f.enable(f.root, "alice", serial, 0))
+	f.ok(f.enable(f.root(), "alice", serial, 0))
 	f.refused(f.deactivate("bob", serial), awserr.NoSuchEntity, "MFA Device with serial number "+serial+" does not exist.")
 	f.refused(f.delete(serial), awserr.DeleteConflict, "MFA VirtualDevice in use. Must deactivate first.")
-	err := f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "alice"})
+	err := f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "alice"})
 	f.refused(err, awserr.DeleteConflict, "Cannot delete entity, must delete MFA device first.")
 	f.ok(f.deactivate("alice", serial))
 	if _, err := f.directory.MFADevice(t.Context(), testAccount, alice.UserID, serial); !errors.Is(err, authn.ErrUnknown) {
@@ -304,15 +304,15 @@ func TestMFADevice_Life(t *testing.T) {
 		t.Errorf("a deactivated device is nobody's, and found: %v", err)
 	}
 	// The codes that enabled it once do not enable it again.
-	f.refused(f.enable(f.root, "bob", serial, 0), awserr.InvalidAuthenticationCode, invalidCode)
-	f.ok(f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "alice"}))
+	f.refused(f.enable(f.root(), "bob", serial, 0), awserr.InvalidAuthenticationCode, invalidCode)
+	f.ok(f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "alice"}))
 	f.ok(f.delete(serial))
 	f.refused(f.delete(serial), awserr.NoSuchEntity, "MFA Device with serial number "+serial+" does not exist.")
 	// A later device of the same name has codes of its own, none of them used.
 	if again := f.create("d"); again != serial {
 		t.Fatalf("serial number %s, want %s", again, serial)
 	}
-	f.ok(f.enable(f.root, "bob", serial, 0))
+	f.ok(f.enable(f.root(), "bob", serial, 0))
 }
 
 func TestMFADevice_Root(t *testing.T) {
@@ -320,16 +320,16 @@ func TestMFADevice_Root(t *testing.T) {
 	f := newDevicesFixture(t)
 	f.user("alice", allActions)
 	serial := f.create("root-phone")
-	f.ok(f.enable(f.root, testAccount, serial, 0))
+	f.ok(f.enable(f.root(), testAccount, serial, 0))
 	if _, err := f.directory.MFADevice(t.Context(), testAccount, testAccount, serial); err != nil {
 		t.Fatal(err)
 	}
-	list, err := f.ListMFADevices(t.Context(), f.root, &iam.ListMFADevicesInput{})
+	list, err := f.ListMFADevices(t.Context(), f.root(), &iam.ListMFADevicesInput{})
 	f.ok(err)
 	if len(list.MFADevices) != 1 || list.MFADevices[0].UserName != "" || list.MFADevices[0].SerialNumber != serial {
 		t.Errorf("root's devices %+v", list.MFADevices)
 	}
-	all, err := f.ListVirtualMFADevices(t.Context(), f.root, &iam.ListVirtualMFADevicesInput{})
+	all, err := f.ListVirtualMFADevices(t.Context(), f.root(), &iam.ListVirtualMFADevicesInput{})
 	f.ok(err)
 	if user := all.VirtualMFADevices[0].User; user == nil || user.ARN != "arn:aws:iam::111122223333:root" || user.UserID != testAccount || user.UserName != "" {
 		t.Errorf("root's device shows %+v", user)
@@ -346,9 +346,9 @@ func TestResyncMFADevice(t *testing.T) {
 	f := newDevicesFixture(t)
 	alice := f.user("alice")
 	serial := f.create("d")
-	f.ok(f.enable(f.root, "alice", serial, -1))
+	f.ok(f.enable(f.root(), "alice", serial, -1))
 	resync := func(first, second int) error {
-		return f.ResyncMFADevice(t.Context(), f.root, &iam.ResyncMFADeviceInput{
+		return f.ResyncMFADevice(t.Context(), f.root(), &iam.ResyncMFADeviceInput{
 			UserName: "alice", SerialNumber: serial, AuthenticationCode1: f.code(serial, first), AuthenticationCode2: f.code(serial, second),
 		})
 	}
@@ -364,7 +364,7 @@ func TestResyncMFADevice(t *testing.T) {
 	f.ok(resync(-12, -11))
 	f.ok(f.deactivate("alice", serial))
 	f.refused(resync(3, 4), awserr.NoSuchEntity, "MFA Device with serial number "+serial+" does not exist.")
-	f.ok(f.enable(f.root, "alice", serial, 1))
+	f.ok(f.enable(f.root(), "alice", serial, 1))
 	if device, err = f.directory.MFADevice(t.Context(), testAccount, alice.UserID, serial); err != nil || device.Offset != 0 {
 		t.Errorf("enabled anew: %v, %v, want no offset", device.Offset, err)
 	}
@@ -377,9 +377,9 @@ func TestEnableMFADevice_Throttle(t *testing.T) {
 	f.user("alice")
 	serial := f.create("d")
 	for range 5 {
-		f.refused(f.enable(f.root, "alice", serial, 9), awserr.InvalidAuthenticationCode, invalidCode)
+		f.refused(f.enable(f.root(), "alice", serial, 9), awserr.InvalidAuthenticationCode, invalidCode)
 	}
-	f.refused(f.enable(f.root, "alice", serial, 0), awserr.InvalidAuthenticationCode, invalidCode)
+	f.refused(f.enable(f.root(), "alice", serial, 0), awserr.InvalidAuthenticationCode, invalidCode)
 }
 
 func TestListVirtualMFADevices(t *testing.T) {
@@ -390,8 +390,8 @@ func TestListVirtualMFADevices(t *testing.T) {
 	for i := range 5 {
 		serials = append(serials, f.create(fmt.Sprintf("d%d", i)))
 	}
-	f.ok(f.enable(f.root, "alice", serials[1], 0))
-	f.ok(f.enable(f.root, testAccount, serials[3], 0))
+	f.ok(f.enable(f.root(), "alice", serials[1], 0))
+	f.ok(f.enable(f.root(), testAccount, serials[3], 0))
 	for _, row := range []struct {
 		status string
 		want   []int
@@ -400,7 +400,7 @@ func TestListVirtualMFADevices(t *testing.T) {
 			var got, want []string
 			in := &iam.ListVirtualMFADevicesInput{AssignmentStatus: row.status, PageInput: iam.PageInput{MaxItems: &size}}
 			for {
-				out, err := f.ListVirtualMFADevices(t.Context(), f.root, in)
+				out, err := f.ListVirtualMFADevices(t.Context(), f.root(), in)
 				f.ok(err)
 				for _, d := range out.VirtualMFADevices {
 					got = append(got, d.SerialNumber)
@@ -429,21 +429,21 @@ func TestMFADevice_Tags(t *testing.T) {
 	t.Parallel()
 	f := newDevicesFixture(t)
 	serial := f.create("d")
-	f.ok(f.TagMFADevice(t.Context(), f.root, &iam.TagMFADeviceInput{SerialNumber: serial, Tags: []iam.Tag{{Key: "b", Value: "1"}, {Key: "A", Value: "2"}}}))
-	f.ok(f.TagMFADevice(t.Context(), f.root, &iam.TagMFADeviceInput{SerialNumber: serial, Tags: []iam.Tag{{Key: "B", Value: "3"}}}))
+	f.ok(f.TagMFADevice(t.Context(), f.root(), &iam.TagMFADeviceInput{SerialNumber: serial, Tags: []iam.Tag{{Key: "b", Value: "1"}, {Key: "A", Value: "2"}}}))
+	f.ok(f.TagMFADevice(t.Context(), f.root(), &iam.TagMFADeviceInput{SerialNumber: serial, Tags: []iam.Tag{{Key: "B", Value: "3"}}}))
 	list := func() []iam.Tag {
-		out, err := f.ListMFADeviceTags(t.Context(), f.root, &iam.ListMFADeviceTagsInput{SerialNumber: serial})
+		out, err := f.ListMFADeviceTags(t.Context(), f.root(), &iam.ListMFADeviceTagsInput{SerialNumber: serial})
 		f.ok(err)
 		return out.Tags
 	}
 	if diff := cmp.Diff([]iam.Tag{{Key: "A", Value: "2"}, {Key: "B", Value: "3"}}, list()); diff != "" {
 		t.Error(diff)
 	}
-	f.ok(f.UntagMFADevice(t.Context(), f.root, &iam.UntagMFADeviceInput{SerialNumber: serial, TagKeys: []string{"a", "absent"}}))
+	f.ok(f.UntagMFADevice(t.Context(), f.root(), &iam.UntagMFADeviceInput{SerialNumber: serial, TagKeys: []string{"a", "absent"}}))
 	if diff := cmp.Diff([]iam.Tag{{Key: "B", Value: "3"}}, list()); diff != "" {
 		t.Error(diff)
 	}
-	err := f.TagMFADevice(t.Context(), f.root, &iam.TagMFADeviceInput{SerialNumber: serial, Tags: []iam.Tag{{Key: "x"}, {Key: "X"}}})
+	err := f.TagMFADevice(t.Context(), f.root(), &iam.TagMFADeviceInput{SerialNumber: serial, Tags: []iam.Tag{{Key: "x"}, {Key: "X"}}})
 	f.refused(err, awserr.InvalidInput, "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 }
 
@@ -452,7 +452,7 @@ func TestVirtualMFADevices_Quota(t *testing.T) {
 	f := newDevicesFixture(t, quotas(func(q *iam.Quotas) { q.UsersPerAccount = 2 }))
 	f.create("a")
 	f.create("b")
-	_, err := f.CreateVirtualMFADevice(t.Context(), f.root, &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: "c"})
+	_, err := f.CreateVirtualMFADevice(t.Context(), f.root(), &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: "c"})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for VirtualMFADevicesPerAccount: 2")
 }
 

@@ -22,7 +22,7 @@ func newOIDCFixture(t *testing.T, configure ...func(*iam.Config)) *fixture {
 const idpARN = "arn:aws:iam::111122223333:oidc-provider/idp.example.com/realm"
 
 func (f *fixture) newProvider(url string, clients ...string) (string, error) {
-	out, err := f.CreateOpenIDConnectProvider(f.t.Context(), f.root, &iam.CreateOpenIDConnectProviderInput{URL: url, ClientIDList: clients})
+	out, err := f.CreateOpenIDConnectProvider(f.t.Context(), f.root(), &iam.CreateOpenIDConnectProviderInput{URL: url, ClientIDList: clients})
 	if err != nil {
 		return "", err
 	}
@@ -31,7 +31,7 @@ func (f *fixture) newProvider(url string, clients ...string) (string, error) {
 
 func (f *fixture) provider(arn string) *iam.GetOpenIDConnectProviderOutput {
 	f.t.Helper()
-	out, err := f.GetOpenIDConnectProvider(f.t.Context(), f.root, &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderARN: arn})
+	out, err := f.GetOpenIDConnectProvider(f.t.Context(), f.root(), &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderARN: arn})
 	f.ok(err)
 	return out
 }
@@ -41,7 +41,7 @@ func TestOIDCProvider_Life(t *testing.T) {
 	f := newOIDCFixture(t)
 	ctx := t.Context()
 	print1, print2 := strings.Repeat("aB", 20), strings.Repeat("0", 40)
-	out, err := f.CreateOpenIDConnectProvider(ctx, f.root, &iam.CreateOpenIDConnectProviderInput{
+	out, err := f.CreateOpenIDConnectProvider(ctx, f.root(), &iam.CreateOpenIDConnectProviderInput{
 		URL: "https://idp.example.com/realm", ClientIDList: []string{"b", "a", "b"}, ThumbprintList: []string{print1},
 		Tags: []iam.Tag{{Key: "team", Value: "blue"}},
 	})
@@ -62,31 +62,31 @@ func TestOIDCProvider_Life(t *testing.T) {
 		_, err = f.newProvider(other)
 		f.ok(err)
 	}
-	list, err := f.ListOpenIDConnectProviders(ctx, f.root, &iam.ListOpenIDConnectProvidersInput{})
+	list, err := f.ListOpenIDConnectProviders(ctx, f.root(), &iam.ListOpenIDConnectProvidersInput{})
 	f.ok(err)
 	if got := fmt.Sprint(list.OpenIDConnectProviderList); strings.Count(got, "oidc-provider") != 3 || !strings.Contains(got, "{"+idpARN+"}") {
 		t.Errorf("list is %s", got)
 	}
 
 	for range 2 { // idempotent
-		f.ok(f.AddClientIDToOpenIDConnectProvider(ctx, f.root, &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "c"}))
-		f.ok(f.RemoveClientIDFromOpenIDConnectProvider(ctx, f.root, &iam.RemoveClientIDFromOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "b"}))
+		f.ok(f.AddClientIDToOpenIDConnectProvider(ctx, f.root(), &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "c"}))
+		f.ok(f.RemoveClientIDFromOpenIDConnectProvider(ctx, f.root(), &iam.RemoveClientIDFromOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "b"}))
 	}
-	f.ok(f.UpdateOpenIDConnectProviderThumbprint(ctx, f.root, &iam.UpdateOpenIDConnectProviderThumbprintInput{OpenIDConnectProviderARN: idpARN, ThumbprintList: []string{print2}}))
-	f.ok(f.TagOpenIDConnectProvider(ctx, f.root, &iam.TagOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, Tags: []iam.Tag{{Key: "Team", Value: "red"}, {Key: "x"}}}))
-	f.ok(f.UntagOpenIDConnectProvider(ctx, f.root, &iam.UntagOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, TagKeys: []string{"X", "none"}}))
+	f.ok(f.UpdateOpenIDConnectProviderThumbprint(ctx, f.root(), &iam.UpdateOpenIDConnectProviderThumbprintInput{OpenIDConnectProviderARN: idpARN, ThumbprintList: []string{print2}}))
+	f.ok(f.TagOpenIDConnectProvider(ctx, f.root(), &iam.TagOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, Tags: []iam.Tag{{Key: "Team", Value: "red"}, {Key: "x"}}}))
+	f.ok(f.UntagOpenIDConnectProvider(ctx, f.root(), &iam.UntagOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, TagKeys: []string{"X", "none"}}))
 	want.ClientIDList, want.ThumbprintList, want.Tags = []string{"a", "c"}, []string{print2}, []iam.Tag{{Key: "Team", Value: "red"}}
 	if diff := cmp.Diff(want, f.provider(idpARN)); diff != "" {
 		t.Error(diff)
 	}
-	tags, err := f.ListOpenIDConnectProviderTags(ctx, f.root, &iam.ListOpenIDConnectProviderTagsInput{OpenIDConnectProviderARN: idpARN})
+	tags, err := f.ListOpenIDConnectProviderTags(ctx, f.root(), &iam.ListOpenIDConnectProviderTagsInput{OpenIDConnectProviderARN: idpARN})
 	f.ok(err)
 	if diff := cmp.Diff(want.Tags, tags.Tags); diff != "" {
 		t.Error(diff)
 	}
 
-	f.ok(f.DeleteOpenIDConnectProvider(ctx, f.root, &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN}))
-	_, err = f.GetOpenIDConnectProvider(ctx, f.root, &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN})
+	f.ok(f.DeleteOpenIDConnectProvider(ctx, f.root(), &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN}))
+	_, err = f.GetOpenIDConnectProvider(ctx, f.root(), &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN})
 	f.refused(err, awserr.NoSuchEntity, "OpenIDConnect Provider not found for arn "+idpARN)
 }
 
@@ -115,14 +115,14 @@ func TestCreateOpenIDConnectProvider_Refuses(t *testing.T) {
 		{iam.CreateOpenIDConnectProviderInput{URL: "https://idp.example.com", ThumbprintList: []string{strings.Repeat("g", 40)}}, awserr.InvalidInput,
 			"A thumbprint is the SHA-1 digest of a certificate in hexadecimal."},
 	} {
-		_, err := f.CreateOpenIDConnectProvider(t.Context(), f.root, &row.in)
+		_, err := f.CreateOpenIDConnectProvider(t.Context(), f.root(), &row.in)
 		f.refused(err, row.kind, row.text)
 	}
 	_, err := f.newProvider("https://idp.example.com/realm", "a", "b", "a")
 	f.ok(err)
 	_, err = f.newProvider("https://other.example.com")
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for OpenIdConnectProvidersPerAccount: 1")
-	err = f.AddClientIDToOpenIDConnectProvider(t.Context(), f.root, &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "c"})
+	err = f.AddClientIDToOpenIDConnectProvider(t.Context(), f.root(), &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "c"})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: 2")
 }
 
@@ -163,10 +163,10 @@ func TestOIDCProvider_Access(t *testing.T) {
 		if err := call(other, idpARN); !errors.Is(err, awserr.AccessDenied) {
 			t.Errorf("%s from another account: %v", action, err)
 		}
-		if err := call(f.root, "arn:aws:iam::111122223333:role/x"); !errors.Is(err, awserr.ValidationError) {
+		if err := call(f.root(), "arn:aws:iam::111122223333:role/x"); !errors.Is(err, awserr.ValidationError) {
 			t.Errorf("%s of a role: %v", action, err)
 		}
-		if err := call(f.root, idpARN+"/missing"); !errors.Is(err, awserr.NoSuchEntity) {
+		if err := call(f.root(), idpARN+"/missing"); !errors.Is(err, awserr.NoSuchEntity) {
 			t.Errorf("%s of none: %v", action, err)
 		}
 	}
@@ -192,7 +192,7 @@ func TestDirectory_OIDCProvider(t *testing.T) {
 	if diff := cmp.Diff(&oidc.Provider{ARN: idpARN, Issuer: issuer, ClientIDs: []string{"a"}}, p); diff != "" {
 		t.Error(diff)
 	}
-	f.ok(f.AddClientIDToOpenIDConnectProvider(ctx, f.root, &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "b"}))
+	f.ok(f.AddClientIDToOpenIDConnectProvider(ctx, f.root(), &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN, ClientID: "b"}))
 	if p, err = f.directory.OIDCProvider(ctx, testAccount, issuer); err != nil || fmt.Sprint(p.ClientIDs) != "[a b]" {
 		t.Errorf("after a change: %v, %v", p, err)
 	}
@@ -203,7 +203,7 @@ func TestDirectory_OIDCProvider(t *testing.T) {
 	} {
 		missing(row[0], row[1])
 	}
-	f.ok(f.DeleteOpenIDConnectProvider(ctx, f.root, &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN}))
+	f.ok(f.DeleteOpenIDConnectProvider(ctx, f.root(), &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderARN: idpARN}))
 	missing(testAccount, issuer)
 	_, err = f.newProvider("http://127.0.0.1:5556/dex", "a")
 	f.ok(err)

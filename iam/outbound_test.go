@@ -62,20 +62,20 @@ func TestOutbound_EnableDisable(t *testing.T) {
 			t.Errorf("account %s: issuer %s is enabled", account, o.ID)
 		}
 	}
-	_, err := f.outboundInfo(f.root)
+	_, err := f.outboundInfo(f.root())
 	f.refused(err, awserr.FeatureDisabled, outboundOff)
-	f.refused(f.disableOutbound(f.root), awserr.FeatureDisabled, outboundOff)
+	f.refused(f.disableOutbound(f.root()), awserr.FeatureDisabled, outboundOff)
 	off(testAccount) // remembered as missing
 
-	issuer, err := f.enableOutbound(f.root)
+	issuer, err := f.enableOutbound(f.root())
 	f.ok(err)
 	id, ok := strings.CutPrefix(issuer, "https://sts.example.com/oidc/")
 	if !ok || !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) {
 		t.Errorf("issuer is %s", issuer)
 	}
-	_, err = f.enableOutbound(f.root)
+	_, err = f.enableOutbound(f.root())
 	f.refused(err, awserr.FeatureEnabled, outboundOn)
-	info, err := f.outboundInfo(f.root)
+	info, err := f.outboundInfo(f.root())
 	f.ok(err)
 	if info.IssuerIdentifier != issuer || info.JWTVendingEnabled == nil || !*info.JWTVendingEnabled {
 		t.Errorf("info: %+v", info)
@@ -100,15 +100,15 @@ func TestOutbound_EnableDisable(t *testing.T) {
 		t.Error("two accounts have one issuer")
 	}
 
-	f.ok(f.disableOutbound(f.root))
-	f.refused(f.disableOutbound(f.root), awserr.FeatureDisabled, outboundOff)
-	_, err = f.outboundInfo(f.root)
+	f.ok(f.disableOutbound(f.root()))
+	f.refused(f.disableOutbound(f.root()), awserr.FeatureDisabled, outboundOff)
+	_, err = f.outboundInfo(f.root())
 	f.refused(err, awserr.FeatureDisabled, outboundOff)
 	off(testAccount)
 	if byID, err = f.directory.OutboundIssuerByID(t.Context(), id); err != nil || byID.Enabled {
 		t.Errorf("a disabled issuer is still there to verify by: %+v, %v", byID, err)
 	}
-	again, err := f.enableOutbound(f.root)
+	again, err := f.enableOutbound(f.root())
 	f.ok(err)
 	if again != issuer {
 		t.Errorf("enabled again, the issuer is %s, was %s", again, issuer)
@@ -150,13 +150,13 @@ func TestOutbound_NoKeys(t *testing.T) {
 	t.Parallel()
 	keys := &keyMaker{err: errors.New("no randomness")}
 	f := newFixture(t, outbound(keys))
-	if _, err := f.enableOutbound(f.root); !errors.Is(err, keys.err) {
+	if _, err := f.enableOutbound(f.root()); !errors.Is(err, keys.err) {
 		t.Errorf("enable: %v", err)
 	}
-	_, err := f.outboundInfo(f.root)
+	_, err := f.outboundInfo(f.root())
 	f.refused(err, awserr.FeatureDisabled, outboundOff)
 	keys.err = nil
-	_, err = f.enableOutbound(f.root)
+	_, err = f.enableOutbound(f.root())
 	f.ok(err)
 }
 
@@ -180,7 +180,7 @@ func TestOutbound_Race(t *testing.T) {
 		})
 	}
 	all.Wait()
-	info, err := f.outboundInfo(f.root)
+	info, err := f.outboundInfo(f.root())
 	f.ok(err)
 	made := 0
 	for _, issuer := range issuers {
@@ -202,7 +202,7 @@ func TestOutbound_Race(t *testing.T) {
 func TestOutboundIssuerByID_Unknown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, outbound(&keyMaker{}))
-	issuer, err := f.enableOutbound(f.root)
+	issuer, err := f.enableOutbound(f.root())
 	f.ok(err)
 	id := issuer[strings.LastIndexByte(issuer, '/')+1:]
 	if _, err := f.directory.OutboundIssuerByID(t.Context(), id); err != nil {

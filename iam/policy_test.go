@@ -18,14 +18,14 @@ const readOnly = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 // policy creates a customer managed policy and returns its ARN.
 func (f *fixture) policy(name, document string) string {
 	f.t.Helper()
-	out, err := f.CreatePolicy(f.t.Context(), f.root, &iam.CreatePolicyInput{PolicyName: name, PolicyDocument: document})
+	out, err := f.CreatePolicy(f.t.Context(), f.root(), &iam.CreatePolicyInput{PolicyName: name, PolicyDocument: document})
 	f.ok(err)
 	return out.Policy.ARN
 }
 
 func (f *fixture) getPolicy(policyARN string) iam.PolicyInfo {
 	f.t.Helper()
-	out, err := f.GetPolicy(f.t.Context(), f.root, &iam.GetPolicyInput{PolicyARN: policyARN})
+	out, err := f.GetPolicy(f.t.Context(), f.root(), &iam.GetPolicyInput{PolicyARN: policyARN})
 	f.ok(err)
 	return out.Policy
 }
@@ -33,7 +33,7 @@ func (f *fixture) getPolicy(policyARN string) iam.PolicyInfo {
 func TestCreatePolicy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	out, err := f.CreatePolicy(t.Context(), f.root, &iam.CreatePolicyInput{
+	out, err := f.CreatePolicy(t.Context(), f.root(), &iam.CreatePolicyInput{
 		PolicyName: "Readers", Path: "/team/", PolicyDocument: allActions, Description: "reads", Tags: []iam.Tag{{Key: "k", Value: "v"}},
 	})
 	f.ok(err)
@@ -94,7 +94,7 @@ func TestCreatePolicy_Refuses(t *testing.T) {
 			if row.in.PolicyDocument == "" {
 				row.in.PolicyDocument = allActions
 			}
-			_, err := f.CreatePolicy(t.Context(), f.root, &row.in)
+			_, err := f.CreatePolicy(t.Context(), f.root(), &row.in)
 			refused(t, err, row.kind, row.message)
 		})
 	}
@@ -142,14 +142,14 @@ func TestPolicy_ARNs(t *testing.T) {
 			awserr.InvalidInput, "ARN arn:aws:iam::111122223333:role/mine is not valid."},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, err := f.GetPolicy(t.Context(), f.root, &iam.GetPolicyInput{PolicyARN: row.arn})
+			_, err := f.GetPolicy(t.Context(), f.root(), &iam.GetPolicyInput{PolicyARN: row.arn})
 			if row.kind == nil && err != nil {
 				t.Errorf("GetPolicy: %v", err)
 			}
 			if row.kind != nil {
 				refused(t, err, row.kind, row.message)
 			}
-			err = f.TagPolicy(t.Context(), f.root, &iam.TagPolicyInput{PolicyARN: row.arn, Tags: []iam.Tag{{Key: "a"}}})
+			err = f.TagPolicy(t.Context(), f.root(), &iam.TagPolicyInput{PolicyARN: row.arn, Tags: []iam.Tag{{Key: "a"}}})
 			if row.changeKind == nil && err != nil {
 				t.Errorf("TagPolicy: %v", err)
 			}
@@ -165,18 +165,18 @@ func TestPolicy_AWSPoliciesAreNeverModified(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	for action, err := range map[string]error{
-		"DeletePolicy": f.DeletePolicy(ctx, f.root, &iam.DeletePolicyInput{PolicyARN: readOnly}),
-		"CreatePolicyVersion": second(f.CreatePolicyVersion(ctx, f.root,
+		"DeletePolicy": f.DeletePolicy(ctx, f.root(), &iam.DeletePolicyInput{PolicyARN: readOnly}),
+		"CreatePolicyVersion": second(f.CreatePolicyVersion(ctx, f.root(),
 			&iam.CreatePolicyVersionInput{PolicyARN: readOnly, PolicyDocument: allActions, SetAsDefault: true})),
-		"SetDefaultPolicyVersion": f.SetDefaultPolicyVersion(ctx, f.root, &iam.SetDefaultPolicyVersionInput{PolicyARN: readOnly, VersionID: "v1"}),
-		"DeletePolicyVersion":     f.DeletePolicyVersion(ctx, f.root, &iam.DeletePolicyVersionInput{PolicyARN: readOnly, VersionID: "v1"}),
-		"TagPolicy":               f.TagPolicy(ctx, f.root, &iam.TagPolicyInput{PolicyARN: readOnly, Tags: []iam.Tag{{Key: "a"}}}),
-		"UntagPolicy":             f.UntagPolicy(ctx, f.root, &iam.UntagPolicyInput{PolicyARN: readOnly, TagKeys: []string{"a"}}),
+		"SetDefaultPolicyVersion": f.SetDefaultPolicyVersion(ctx, f.root(), &iam.SetDefaultPolicyVersionInput{PolicyARN: readOnly, VersionID: "v1"}),
+		"DeletePolicyVersion":     f.DeletePolicyVersion(ctx, f.root(), &iam.DeletePolicyVersionInput{PolicyARN: readOnly, VersionID: "v1"}),
+		"TagPolicy":               f.TagPolicy(ctx, f.root(), &iam.TagPolicyInput{PolicyARN: readOnly, Tags: []iam.Tag{{Key: "a"}}}),
+		"UntagPolicy":             f.UntagPolicy(ctx, f.root(), &iam.UntagPolicyInput{PolicyARN: readOnly, TagKeys: []string{"a"}}),
 	} {
 		f.refused(err, awserr.AccessDenied,
 			"User: arn:aws:iam::111122223333:root is not authorized to perform: iam:"+action+" on resource: "+readOnly)
 	}
-	v, err := f.GetPolicyVersion(ctx, f.root, &iam.GetPolicyVersionInput{PolicyARN: readOnly, VersionID: "v1"})
+	v, err := f.GetPolicyVersion(ctx, f.root(), &iam.GetPolicyVersionInput{PolicyARN: readOnly, VersionID: "v1"})
 	f.ok(err)
 	if !v.PolicyVersion.IsDefaultVersion || v.PolicyVersion.Document != allow("*", "iam:ReadOnlyAccess") {
 		t.Errorf("version %+v", v.PolicyVersion)
@@ -191,7 +191,7 @@ func TestPolicyVersions(t *testing.T) {
 	ctx := t.Context()
 	a := f.policy("p", allow("*", "s3:v1"))
 	create := func(number int, asDefault bool) error {
-		out, err := f.CreatePolicyVersion(ctx, f.root, &iam.CreatePolicyVersionInput{
+		out, err := f.CreatePolicyVersion(ctx, f.root(), &iam.CreatePolicyVersionInput{
 			PolicyARN: a, PolicyDocument: allow("*", fmt.Sprintf("s3:v%d", number)), SetAsDefault: asDefault,
 		})
 		if err != nil {
@@ -204,7 +204,7 @@ func TestPolicyVersions(t *testing.T) {
 		return nil
 	}
 	ids := func() string {
-		out, err := f.ListPolicyVersions(ctx, f.root, &iam.ListPolicyVersionsInput{PolicyARN: a})
+		out, err := f.ListPolicyVersions(ctx, f.root(), &iam.ListPolicyVersionsInput{PolicyARN: a})
 		f.ok(err)
 		var ids []string
 		for _, v := range out.Versions {
@@ -226,16 +226,16 @@ func TestPolicyVersions(t *testing.T) {
 	f.refused(create(4, false), awserr.LimitExceeded, "A managed policy can have up to 3 versions. Before you create a new version, "+
 		"you must delete an existing version.")
 	del := func(id string) error {
-		return f.DeletePolicyVersion(ctx, f.root, &iam.DeletePolicyVersionInput{PolicyARN: a, VersionID: id})
+		return f.DeletePolicyVersion(ctx, f.root(), &iam.DeletePolicyVersionInput{PolicyARN: a, VersionID: id})
 	}
 	f.refused(del("v3"), awserr.DeleteConflict, "Cannot delete the default version of a policy.")
-	f.ok(f.SetDefaultPolicyVersion(ctx, f.root, &iam.SetDefaultPolicyVersionInput{PolicyARN: a, VersionID: "v1"}))
+	f.ok(f.SetDefaultPolicyVersion(ctx, f.root(), &iam.SetDefaultPolicyVersionInput{PolicyARN: a, VersionID: "v1"}))
 	f.ok(del("v3"))
 	f.ok(create(4, false)) // never 3 again
 	if got := ids(); got != "v4 v2 v1*" || f.getPolicy(a).DefaultVersionID != "v1" {
 		t.Errorf("versions %s, default %s", got, f.getPolicy(a).DefaultVersionID)
 	}
-	v, err := f.GetPolicyVersion(ctx, f.root, &iam.GetPolicyVersionInput{PolicyARN: a, VersionID: "v2"})
+	v, err := f.GetPolicyVersion(ctx, f.root(), &iam.GetPolicyVersionInput{PolicyARN: a, VersionID: "v2"})
 	f.ok(err)
 	if v.PolicyVersion.Document != allow("*", "s3:v2") || v.PolicyVersion.IsDefaultVersion {
 		t.Errorf("version %+v", v.PolicyVersion)
@@ -243,16 +243,16 @@ func TestPolicyVersions(t *testing.T) {
 	for _, id := range []string{"v3", "v1.label", "v02", "v99999999999999999999"} {
 		missing := "Policy " + a + " version " + id + " does not exist or is not attachable."
 		f.refused(del(id), awserr.NoSuchEntity, missing)
-		_, err := f.GetPolicyVersion(ctx, f.root, &iam.GetPolicyVersionInput{PolicyARN: a, VersionID: id})
+		_, err := f.GetPolicyVersion(ctx, f.root(), &iam.GetPolicyVersionInput{PolicyARN: a, VersionID: id})
 		f.refused(err, awserr.NoSuchEntity, missing)
-		f.refused(f.SetDefaultPolicyVersion(ctx, f.root, &iam.SetDefaultPolicyVersionInput{PolicyARN: a, VersionID: id}), awserr.NoSuchEntity, missing)
+		f.refused(f.SetDefaultPolicyVersion(ctx, f.root(), &iam.SetDefaultPolicyVersionInput{PolicyARN: a, VersionID: id}), awserr.NoSuchEntity, missing)
 	}
-	_, err = f.CreatePolicyVersion(ctx, f.root, &iam.CreatePolicyVersionInput{PolicyARN: a, PolicyDocument: "{"})
+	_, err = f.CreatePolicyVersion(ctx, f.root(), &iam.CreatePolicyVersionInput{PolicyARN: a, PolicyDocument: "{"})
 	f.refused(err, awserr.MalformedPolicyDocument, "Syntax errors in policy.")
 
-	page, err := f.ListPolicyVersions(ctx, f.root, &iam.ListPolicyVersionsInput{PolicyARN: a, PageInput: iam.PageInput{MaxItems: pointer[int32](2)}})
+	page, err := f.ListPolicyVersions(ctx, f.root(), &iam.ListPolicyVersionsInput{PolicyARN: a, PageInput: iam.PageInput{MaxItems: pointer[int32](2)}})
 	f.ok(err)
-	rest, err := f.ListPolicyVersions(ctx, f.root, &iam.ListPolicyVersionsInput{PolicyARN: a, PageInput: iam.PageInput{Marker: page.Marker}})
+	rest, err := f.ListPolicyVersions(ctx, f.root(), &iam.ListPolicyVersionsInput{PolicyARN: a, PageInput: iam.PageInput{Marker: page.Marker}})
 	f.ok(err)
 	if !page.IsTruncated || rest.IsTruncated || len(rest.Versions) != 1 || rest.Versions[0].VersionID != "v1" {
 		t.Errorf("pages %+v and %+v", page, rest)
@@ -264,19 +264,19 @@ func TestDeletePolicy(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	a := f.policy("p", allActions)
-	del := func() error { return f.DeletePolicy(ctx, f.root, &iam.DeletePolicyInput{PolicyARN: a}) }
+	del := func() error { return f.DeletePolicy(ctx, f.root(), &iam.DeletePolicyInput{PolicyARN: a}) }
 	f.role("r")
-	f.ok(f.AttachRolePolicy(ctx, f.root, &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: a}))
+	f.ok(f.AttachRolePolicy(ctx, f.root(), &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: a}))
 	f.refused(del(), awserr.DeleteConflict, "Cannot delete a policy attached to entities.")
-	f.ok(f.PutRolePermissionsBoundary(ctx, f.root, &iam.PutRolePermissionsBoundaryInput{RoleName: "r", PermissionsBoundary: a}))
-	f.ok(f.DetachRolePolicy(ctx, f.root, &iam.DetachRolePolicyInput{RoleName: "r", PolicyARN: a}))
+	f.ok(f.PutRolePermissionsBoundary(ctx, f.root(), &iam.PutRolePermissionsBoundaryInput{RoleName: "r", PermissionsBoundary: a}))
+	f.ok(f.DetachRolePolicy(ctx, f.root(), &iam.DetachRolePolicyInput{RoleName: "r", PolicyARN: a}))
 	f.refused(del(), awserr.DeleteConflict, "Cannot delete a policy attached to entities.") // still a boundary
-	f.ok(f.DeleteRolePermissionsBoundary(ctx, f.root, &iam.DeleteRolePermissionsBoundaryInput{RoleName: "r"}))
-	_, err := f.CreatePolicyVersion(ctx, f.root, &iam.CreatePolicyVersionInput{PolicyARN: a, PolicyDocument: allActions})
+	f.ok(f.DeleteRolePermissionsBoundary(ctx, f.root(), &iam.DeleteRolePermissionsBoundaryInput{RoleName: "r"}))
+	_, err := f.CreatePolicyVersion(ctx, f.root(), &iam.CreatePolicyVersionInput{PolicyARN: a, PolicyDocument: allActions})
 	f.ok(err)
 	f.refused(del(), awserr.DeleteConflict, "This policy has more than one version. Before you delete a policy, you must delete the "+
 		"policy's versions. The default version is deleted with the policy.")
-	f.ok(f.DeletePolicyVersion(ctx, f.root, &iam.DeletePolicyVersionInput{PolicyARN: a, VersionID: "v2"}))
+	f.ok(f.DeletePolicyVersion(ctx, f.root(), &iam.DeletePolicyVersionInput{PolicyARN: a, VersionID: "v2"}))
 	before := f.getPolicy(a).PolicyID
 	f.ok(del())
 	f.refused(del(), awserr.NoSuchEntity, "Policy "+a+" was not found.")
@@ -292,14 +292,14 @@ func TestListPolicies(t *testing.T) {
 	ctx := t.Context()
 	attached, bounding := f.policy("b-attached", allActions), f.policy("C-bounding", allActions)
 	f.policy("d-idle", allActions)
-	_, err := f.CreatePolicy(ctx, f.root, &iam.CreatePolicyInput{
+	_, err := f.CreatePolicy(ctx, f.root(), &iam.CreatePolicyInput{
 		PolicyName: "a-path", Path: "/job-function/", PolicyDocument: allActions, Description: "d", Tags: []iam.Tag{{Key: "k"}},
 	})
 	f.ok(err)
 	f.role("r")
-	f.ok(f.AttachRolePolicy(ctx, f.root, &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: attached}))
-	f.ok(f.AttachRolePolicy(ctx, f.root, &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: readOnly}))
-	f.ok(f.PutRolePermissionsBoundary(ctx, f.root, &iam.PutRolePermissionsBoundaryInput{RoleName: "r", PermissionsBoundary: bounding}))
+	f.ok(f.AttachRolePolicy(ctx, f.root(), &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: attached}))
+	f.ok(f.AttachRolePolicy(ctx, f.root(), &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: readOnly}))
+	f.ok(f.PutRolePermissionsBoundary(ctx, f.root(), &iam.PutRolePermissionsBoundaryInput{RoleName: "r", PermissionsBoundary: bounding}))
 	for _, row := range []struct {
 		name string
 		in   iam.ListPoliciesInput
@@ -322,7 +322,7 @@ func TestListPolicies(t *testing.T) {
 			}
 		}
 	}
-	out, err := f.ListPolicies(ctx, f.root, &iam.ListPoliciesInput{Scope: "Local"})
+	out, err := f.ListPolicies(ctx, f.root(), &iam.ListPoliciesInput{Scope: "Local"})
 	f.ok(err)
 	if p := out.Policies[0]; p.Description != "" || p.Tags != nil || p.DefaultVersionID != "v1" {
 		t.Errorf("listed policy %+v", p)
@@ -341,7 +341,7 @@ func (f *fixture) policyNames(in iam.ListPoliciesInput, size int32) []string {
 	var names []string
 	in.MaxItems = &size
 	for {
-		out, err := f.ListPolicies(f.t.Context(), f.root, &in)
+		out, err := f.ListPolicies(f.t.Context(), f.root(), &in)
 		f.ok(err)
 		for _, p := range out.Policies {
 			names = append(names, p.PolicyName)
@@ -364,7 +364,7 @@ func TestListPolicies_Authorization(t *testing.T) {
 	_, err = f.ListPolicies(t.Context(), f.user("some", allow("arn:aws:iam::111122223333:policy/*", "iam:*")), &iam.ListPoliciesInput{})
 	f.refused(err, awserr.AccessDenied, "User: arn:aws:iam::111122223333:user/some is not authorized to perform: iam:ListPolicies on "+
 		"resource: policy path / because no identity-based policy allows the iam:ListPolicies action")
-	_, err = f.ListPolicies(t.Context(), f.root, &iam.ListPoliciesInput{PageInput: iam.PageInput{Marker: "%"}})
+	_, err = f.ListPolicies(t.Context(), f.root(), &iam.ListPoliciesInput{PageInput: iam.PageInput{Marker: "%"}})
 	f.refused(err, awserr.ValidationError, "Invalid Marker.")
 }
 
@@ -383,7 +383,7 @@ func TestPolicy_UsesOfOneAccountAreNotAnothers(t *testing.T) {
 	if p := out.Policy; p.AttachmentCount != 1 || p.PermissionsBoundaryUsageCount != 1 {
 		t.Errorf("policy %+v", p)
 	}
-	entities, err := f.ListEntitiesForPolicy(t.Context(), f.root, &iam.ListEntitiesForPolicyInput{PolicyARN: readOnly})
+	entities, err := f.ListEntitiesForPolicy(t.Context(), f.root(), &iam.ListEntitiesForPolicyInput{PolicyARN: readOnly})
 	f.ok(err)
 	if len(entities.PolicyRoles) != 0 {
 		t.Errorf("entities %+v", entities)
@@ -398,15 +398,15 @@ func TestListEntitiesForPolicy(t *testing.T) {
 	f.user("both")
 	f.user("attached")
 	f.user("idle")
-	_, err := f.CreateGroup(ctx, f.root, &iam.CreateGroupInput{GroupName: "group", Path: "/x/"})
+	_, err := f.CreateGroup(ctx, f.root(), &iam.CreateGroupInput{GroupName: "group", Path: "/x/"})
 	f.ok(err)
 	f.role("bounded")
 	for _, name := range []string{"both", "attached"} {
-		f.ok(f.AttachUserPolicy(ctx, f.root, &iam.AttachUserPolicyInput{UserName: name, PolicyARN: a}))
+		f.ok(f.AttachUserPolicy(ctx, f.root(), &iam.AttachUserPolicyInput{UserName: name, PolicyARN: a}))
 	}
-	f.ok(f.AttachGroupPolicy(ctx, f.root, &iam.AttachGroupPolicyInput{GroupName: "group", PolicyARN: a}))
-	f.ok(f.PutUserPermissionsBoundary(ctx, f.root, &iam.PutUserPermissionsBoundaryInput{UserName: "both", PermissionsBoundary: a}))
-	f.ok(f.PutRolePermissionsBoundary(ctx, f.root, &iam.PutRolePermissionsBoundaryInput{RoleName: "bounded", PermissionsBoundary: a}))
+	f.ok(f.AttachGroupPolicy(ctx, f.root(), &iam.AttachGroupPolicyInput{GroupName: "group", PolicyARN: a}))
+	f.ok(f.PutUserPermissionsBoundary(ctx, f.root(), &iam.PutUserPermissionsBoundaryInput{UserName: "both", PermissionsBoundary: a}))
+	f.ok(f.PutRolePermissionsBoundary(ctx, f.root(), &iam.PutRolePermissionsBoundaryInput{RoleName: "bounded", PermissionsBoundary: a}))
 	for _, row := range []struct {
 		name string
 		in   iam.ListEntitiesForPolicyInput
@@ -438,7 +438,7 @@ func (f *fixture) entityNames(policyARN string, in iam.ListEntitiesForPolicyInpu
 	in.PolicyARN, in.MaxItems = policyARN, &size
 	var names []string
 	for {
-		out, err := f.ListEntitiesForPolicy(f.t.Context(), f.root, &in)
+		out, err := f.ListEntitiesForPolicy(f.t.Context(), f.root(), &in)
 		f.ok(err)
 		for _, e := range out.PolicyUsers {
 			names = append(names, e.UserName)
@@ -461,9 +461,9 @@ func TestPolicyTags(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	a := f.policy("p", allActions)
-	f.ok(f.TagPolicy(t.Context(), f.root, &iam.TagPolicyInput{PolicyARN: a, Tags: []iam.Tag{{Key: "b"}, {Key: "A"}}}))
-	f.ok(f.UntagPolicy(t.Context(), f.root, &iam.UntagPolicyInput{PolicyARN: a, TagKeys: []string{"B"}}))
-	out, err := f.ListPolicyTags(t.Context(), f.root, &iam.ListPolicyTagsInput{PolicyARN: a})
+	f.ok(f.TagPolicy(t.Context(), f.root(), &iam.TagPolicyInput{PolicyARN: a, Tags: []iam.Tag{{Key: "b"}, {Key: "A"}}}))
+	f.ok(f.UntagPolicy(t.Context(), f.root(), &iam.UntagPolicyInput{PolicyARN: a, TagKeys: []string{"B"}}))
+	out, err := f.ListPolicyTags(t.Context(), f.root(), &iam.ListPolicyTagsInput{PolicyARN: a})
 	f.ok(err)
 	if diff := cmp.Diff([]iam.Tag{{Key: "A"}}, out.Tags); diff != "" {
 		t.Errorf("tags: %s", diff)

@@ -22,14 +22,14 @@ func pointer[T any](v T) *T { return &v }
 // role creates a role that the account trusts.
 func (f *fixture) role(name string) iam.RoleInfo {
 	f.t.Helper()
-	out, err := f.CreateRole(f.t.Context(), f.root, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trustRoot})
+	out, err := f.CreateRole(f.t.Context(), f.root(), &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trustRoot})
 	f.ok(err)
 	return out.Role
 }
 
 func (f *fixture) getRole(name string) iam.RoleInfo {
 	f.t.Helper()
-	out, err := f.GetRole(f.t.Context(), f.root, &iam.GetRoleInput{RoleName: name})
+	out, err := f.GetRole(f.t.Context(), f.root(), &iam.GetRoleInput{RoleName: name})
 	f.ok(err)
 	return out.Role
 }
@@ -39,7 +39,7 @@ func TestCreateRole(t *testing.T) {
 	f := newFixture(t)
 	tags := []iam.Tag{{Key: "Team", Value: "blue"}}
 	boundary := "arn:aws:iam::aws:policy/ReadOnlyAccess"
-	out, err := f.CreateRole(t.Context(), f.root, &iam.CreateRoleInput{
+	out, err := f.CreateRole(t.Context(), f.root(), &iam.CreateRoleInput{
 		RoleName: "Deploy", Path: "/ci/", AssumeRolePolicyDocument: trustRoot, Description: "deploys",
 		MaxSessionDuration: pointer[int32](129_600), PermissionsBoundary: boundary, Tags: tags,
 	})
@@ -108,7 +108,7 @@ func TestCreateRole_Refuses(t *testing.T) {
 			f := newFixture(t, quotas(func(q *iam.Quotas) { q.MaxSessionDuration = 43_200 }))
 			f.role("taken")
 			twin := iam.CreateRoleInput{RoleName: "twin", AssumeRolePolicyDocument: padded, MaxSessionDuration: pointer[int32](43_200)}
-			_, err := f.CreateRole(t.Context(), f.root, &twin)
+			_, err := f.CreateRole(t.Context(), f.root(), &twin)
 			f.ok(err)
 			if row.in.RoleName == "" {
 				row.in.RoleName = "new"
@@ -116,9 +116,9 @@ func TestCreateRole_Refuses(t *testing.T) {
 			if row.in.AssumeRolePolicyDocument == "" {
 				row.in.AssumeRolePolicyDocument = trustRoot
 			}
-			_, err = f.CreateRole(t.Context(), f.root, &row.in)
+			_, err = f.CreateRole(t.Context(), f.root(), &row.in)
 			refused(t, err, row.kind, row.message)
-			roles, err := f.ListRoles(t.Context(), f.root, &iam.ListRolesInput{})
+			roles, err := f.ListRoles(t.Context(), f.root(), &iam.ListRolesInput{})
 			f.ok(err)
 			if len(roles.Roles) != 2 {
 				t.Errorf("a refused request left %d roles", len(roles.Roles))
@@ -131,7 +131,7 @@ func TestCreateRole_Quota(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, quotas(func(q *iam.Quotas) { q.RolesPerAccount = 1 }))
 	f.role("a")
-	_, err := f.CreateRole(t.Context(), f.root, &iam.CreateRoleInput{RoleName: "b", AssumeRolePolicyDocument: trustRoot})
+	_, err := f.CreateRole(t.Context(), f.root(), &iam.CreateRoleInput{RoleName: "b", AssumeRolePolicyDocument: trustRoot})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for RolesPerAccount: 1")
 }
 
@@ -194,7 +194,7 @@ func TestListRoles(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, name := range []string{"b", "C", "a"} {
-		_, err := f.CreateRole(t.Context(), f.root, &iam.CreateRoleInput{
+		_, err := f.CreateRole(t.Context(), f.root(), &iam.CreateRoleInput{
 			RoleName: name, Path: "/p/", AssumeRolePolicyDocument: trustRoot, Tags: []iam.Tag{{Key: "k"}},
 			PermissionsBoundary: "arn:aws:iam::aws:policy/ReadOnlyAccess",
 		})
@@ -204,7 +204,7 @@ func TestListRoles(t *testing.T) {
 	var names []string
 	in := &iam.ListRolesInput{PathPrefix: "/p", PageInput: iam.PageInput{MaxItems: pointer[int32](2)}}
 	for pages := 1; ; pages++ {
-		out, err := f.ListRoles(t.Context(), f.root, in)
+		out, err := f.ListRoles(t.Context(), f.root(), in)
 		f.ok(err)
 		for _, r := range out.Roles {
 			names = append(names, r.RoleName)
@@ -232,24 +232,24 @@ func TestUpdateRole(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.role("r")
-	_, err := f.UpdateRole(t.Context(), f.root, &iam.UpdateRoleInput{RoleName: "r", Description: pointer("new"), MaxSessionDuration: pointer[int32](7200)})
+	_, err := f.UpdateRole(t.Context(), f.root(), &iam.UpdateRoleInput{RoleName: "r", Description: pointer("new"), MaxSessionDuration: pointer[int32](7200)})
 	f.ok(err)
-	_, err = f.UpdateRole(t.Context(), f.root, &iam.UpdateRoleInput{RoleName: "r"})
+	_, err = f.UpdateRole(t.Context(), f.root(), &iam.UpdateRoleInput{RoleName: "r"})
 	f.ok(err)
 	if r := f.getRole("r"); r.Description != "new" || *r.MaxSessionDuration != 7200 {
 		t.Errorf("what was left out did not stay: %+v", r)
 	}
-	_, err = f.UpdateRole(t.Context(), f.root, &iam.UpdateRoleInput{RoleName: "r", Description: pointer("")})
+	_, err = f.UpdateRole(t.Context(), f.root(), &iam.UpdateRoleInput{RoleName: "r", Description: pointer("")})
 	f.ok(err)
 	if r := f.getRole("r"); r.Description != "" {
 		t.Errorf("description %q", r.Description)
 	}
-	out, err := f.UpdateRoleDescription(t.Context(), f.root, &iam.UpdateRoleDescriptionInput{RoleName: "r", Description: pointer("again")})
+	out, err := f.UpdateRoleDescription(t.Context(), f.root(), &iam.UpdateRoleDescriptionInput{RoleName: "r", Description: pointer("again")})
 	f.ok(err)
 	if out.Role.Description != "again" || f.getRole("r").Description != "again" {
 		t.Errorf("role %+v", out.Role)
 	}
-	_, err = f.UpdateRole(t.Context(), f.root, &iam.UpdateRoleInput{RoleName: "absent"})
+	_, err = f.UpdateRole(t.Context(), f.root(), &iam.UpdateRoleInput{RoleName: "absent"})
 	f.refused(err, awserr.NoSuchEntity, "The role with name absent cannot be found.")
 }
 
@@ -258,41 +258,41 @@ func TestDeleteRole(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	boundary := f.policy("limit", allActions)
-	_, err := f.CreateRole(ctx, f.root, &iam.CreateRoleInput{RoleName: "r", AssumeRolePolicyDocument: trustRoot, PermissionsBoundary: boundary})
+	_, err := f.CreateRole(ctx, f.root(), &iam.CreateRoleInput{RoleName: "r", AssumeRolePolicyDocument: trustRoot, PermissionsBoundary: boundary})
 	f.ok(err)
-	_, err = f.CreateInstanceProfile(ctx, f.root, &iam.CreateInstanceProfileInput{InstanceProfileName: "p"})
+	_, err = f.CreateInstanceProfile(ctx, f.root(), &iam.CreateInstanceProfileInput{InstanceProfileName: "p"})
 	f.ok(err)
-	f.ok(f.AddRoleToInstanceProfile(ctx, f.root, &iam.AddRoleToInstanceProfileInput{InstanceProfileName: "p", RoleName: "r"}))
-	f.ok(f.AttachRolePolicy(ctx, f.root, &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}))
-	f.ok(f.PutRolePolicy(ctx, f.root, &iam.PutRolePolicyInput{RoleName: "r", PolicyName: "in", PolicyDocument: allActions}))
-	del := func() error { return f.DeleteRole(ctx, f.root, &iam.DeleteRoleInput{RoleName: "r"}) }
+	f.ok(f.AddRoleToInstanceProfile(ctx, f.root(), &iam.AddRoleToInstanceProfileInput{InstanceProfileName: "p", RoleName: "r"}))
+	f.ok(f.AttachRolePolicy(ctx, f.root(), &iam.AttachRolePolicyInput{RoleName: "r", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}))
+	f.ok(f.PutRolePolicy(ctx, f.root(), &iam.PutRolePolicyInput{RoleName: "r", PolicyName: "in", PolicyDocument: allActions}))
+	del := func() error { return f.DeleteRole(ctx, f.root(), &iam.DeleteRoleInput{RoleName: "r"}) }
 
 	f.refused(del(), awserr.DeleteConflict, "Cannot delete entity, must remove roles from instance profile first.")
-	f.ok(f.RemoveRoleFromInstanceProfile(ctx, f.root, &iam.RemoveRoleFromInstanceProfileInput{InstanceProfileName: "p", RoleName: "r"}))
+	f.ok(f.RemoveRoleFromInstanceProfile(ctx, f.root(), &iam.RemoveRoleFromInstanceProfileInput{InstanceProfileName: "p", RoleName: "r"}))
 	f.refused(del(), awserr.DeleteConflict, "Cannot delete entity, must detach all policies first.")
-	f.ok(f.DetachRolePolicy(ctx, f.root, &iam.DetachRolePolicyInput{RoleName: "r", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}))
+	f.ok(f.DetachRolePolicy(ctx, f.root(), &iam.DetachRolePolicyInput{RoleName: "r", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}))
 	f.refused(del(), awserr.DeleteConflict, "Cannot delete entity, must delete policies first.")
-	f.ok(f.DeleteRolePolicy(ctx, f.root, &iam.DeleteRolePolicyInput{RoleName: "r", PolicyName: "in"}))
+	f.ok(f.DeleteRolePolicy(ctx, f.root(), &iam.DeleteRolePolicyInput{RoleName: "r", PolicyName: "in"}))
 	f.ok(del())
 	f.refused(del(), awserr.NoSuchEntity, "The role with name r cannot be found.")
-	f.ok(f.DeletePolicy(ctx, f.root, &iam.DeletePolicyInput{PolicyARN: boundary})) // its use as boundary went with the role
+	f.ok(f.DeletePolicy(ctx, f.root(), &iam.DeletePolicyInput{PolicyARN: boundary})) // its use as boundary went with the role
 }
 
 func TestRoleTags(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.role("r")
-	f.ok(f.TagRole(t.Context(), f.root, &iam.TagRoleInput{RoleName: "r", Tags: []iam.Tag{{Key: "b", Value: "1"}, {Key: "A", Value: "2"}}}))
-	f.ok(f.TagRole(t.Context(), f.root, &iam.TagRoleInput{RoleName: "r", Tags: []iam.Tag{{Key: "B", Value: "3"}}}))
+	f.ok(f.TagRole(t.Context(), f.root(), &iam.TagRoleInput{RoleName: "r", Tags: []iam.Tag{{Key: "b", Value: "1"}, {Key: "A", Value: "2"}}}))
+	f.ok(f.TagRole(t.Context(), f.root(), &iam.TagRoleInput{RoleName: "r", Tags: []iam.Tag{{Key: "B", Value: "3"}}}))
 	tags := func() []iam.Tag {
-		out, err := f.ListRoleTags(t.Context(), f.root, &iam.ListRoleTagsInput{RoleName: "r"})
+		out, err := f.ListRoleTags(t.Context(), f.root(), &iam.ListRoleTagsInput{RoleName: "r"})
 		f.ok(err)
 		return out.Tags
 	}
 	if diff := cmp.Diff([]iam.Tag{{Key: "A", Value: "2"}, {Key: "B", Value: "3"}}, tags()); diff != "" {
 		t.Errorf("tags: %s", diff)
 	}
-	f.ok(f.UntagRole(t.Context(), f.root, &iam.UntagRoleInput{RoleName: "r", TagKeys: []string{"a", "absent"}}))
+	f.ok(f.UntagRole(t.Context(), f.root(), &iam.UntagRoleInput{RoleName: "r", TagKeys: []string{"a", "absent"}}))
 	if diff := cmp.Diff([]iam.Tag{{Key: "B", Value: "3"}}, tags()); diff != "" {
 		t.Errorf("tags: %s", diff)
 	}

@@ -21,20 +21,20 @@ func (f *fixture) newSAML(change func(*iam.CreateSAMLProviderInput)) error {
 	if change != nil {
 		change(in)
 	}
-	_, err := f.CreateSAMLProvider(f.t.Context(), f.root, in)
+	_, err := f.CreateSAMLProvider(f.t.Context(), f.root(), in)
 	return err
 }
 
 func (f *fixture) getSAML() *iam.GetSAMLProviderOutput {
 	f.t.Helper()
-	out, err := f.GetSAMLProvider(f.t.Context(), f.root, &iam.GetSAMLProviderInput{SAMLProviderARN: samlARN})
+	out, err := f.GetSAMLProvider(f.t.Context(), f.root(), &iam.GetSAMLProviderInput{SAMLProviderARN: samlARN})
 	f.ok(err)
 	return out
 }
 
 func (f *fixture) updateSAML(in iam.UpdateSAMLProviderInput) error {
 	in.SAMLProviderARN = samlARN
-	_, err := f.UpdateSAMLProvider(f.t.Context(), f.root, &in)
+	_, err := f.UpdateSAMLProvider(f.t.Context(), f.root(), &in)
 	return err
 }
 
@@ -55,22 +55,22 @@ func TestSAMLProvider_Life(t *testing.T) {
 	if got := f.getSAML(); !got.ValidUntil.Equal(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)) {
 		t.Errorf("valid until %v", got.ValidUntil)
 	}
-	list, err := f.ListSAMLProviders(ctx, f.root, &iam.ListSAMLProvidersInput{})
+	list, err := f.ListSAMLProviders(ctx, f.root(), &iam.ListSAMLProvidersInput{})
 	f.ok(err)
 	if len(list.SAMLProviderList) != 1 || list.SAMLProviderList[0].ARN != samlARN {
 		t.Errorf("list is %+v", list)
 	}
 
-	f.ok(f.TagSAMLProvider(ctx, f.root, &iam.TagSAMLProviderInput{SAMLProviderARN: samlARN, Tags: []iam.Tag{{Key: "a", Value: "1"}}}))
-	f.ok(f.UntagSAMLProvider(ctx, f.root, &iam.UntagSAMLProviderInput{SAMLProviderARN: samlARN, TagKeys: []string{"TEAM"}}))
-	tags, err := f.ListSAMLProviderTags(ctx, f.root, &iam.ListSAMLProviderTagsInput{SAMLProviderARN: samlARN})
+	f.ok(f.TagSAMLProvider(ctx, f.root(), &iam.TagSAMLProviderInput{SAMLProviderARN: samlARN, Tags: []iam.Tag{{Key: "a", Value: "1"}}}))
+	f.ok(f.UntagSAMLProvider(ctx, f.root(), &iam.UntagSAMLProviderInput{SAMLProviderARN: samlARN, TagKeys: []string{"TEAM"}}))
+	tags, err := f.ListSAMLProviderTags(ctx, f.root(), &iam.ListSAMLProviderTagsInput{SAMLProviderARN: samlARN})
 	f.ok(err)
 	if len(tags.Tags) != 1 || tags.Tags[0].Key != "a" {
 		t.Errorf("tags are %+v", tags.Tags)
 	}
 
-	f.ok(f.DeleteSAMLProvider(ctx, f.root, &iam.DeleteSAMLProviderInput{SAMLProviderARN: samlARN}))
-	_, err = f.GetSAMLProvider(ctx, f.root, &iam.GetSAMLProviderInput{SAMLProviderARN: samlARN})
+	f.ok(f.DeleteSAMLProvider(ctx, f.root(), &iam.DeleteSAMLProviderInput{SAMLProviderARN: samlARN}))
+	_, err = f.GetSAMLProvider(ctx, f.root(), &iam.GetSAMLProviderInput{SAMLProviderARN: samlARN})
 	f.refused(err, awserr.NoSuchEntity, "SAML provider "+samlARN+" not found.")
 }
 
@@ -90,7 +90,7 @@ func TestSAMLProvider_Refused(t *testing.T) {
 		"arn:aws:iam::111122223333:oidc-provider/idp": awserr.ValidationError,
 		"arn:aws:iam::111122223333:saml-provider/no":  awserr.NoSuchEntity,
 	} {
-		_, err := f.GetSAMLProvider(t.Context(), f.root, &iam.GetSAMLProviderInput{SAMLProviderARN: given})
+		_, err := f.GetSAMLProvider(t.Context(), f.root(), &iam.GetSAMLProviderInput{SAMLProviderARN: given})
 		if e, ok := errors.AsType[*awserr.Error](err); !ok || e.Kind != kind {
 			t.Errorf("%s: %v", given, err)
 		}
@@ -138,7 +138,7 @@ func TestSAMLProvider_PrivateKeys(t *testing.T) {
 	if p.Encrypted || len(p.Decryption) != 0 || p.Metadata.EntityID != "https://next.example.com" {
 		t.Errorf("after the change the provider is %+v", p)
 	}
-	f.ok(f.DeleteSAMLProvider(t.Context(), f.root, &iam.DeleteSAMLProviderInput{SAMLProviderARN: samlARN}))
+	f.ok(f.DeleteSAMLProvider(t.Context(), f.root(), &iam.DeleteSAMLProviderInput{SAMLProviderARN: samlARN}))
 	if _, err := f.directory.SAMLProvider(t.Context(), a); !errors.Is(err, authn.ErrUnknown) {
 		t.Errorf("after the deletion: %v", err)
 	}

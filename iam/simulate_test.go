@@ -23,7 +23,7 @@ func (f *fixture) custom(change func(*iam.SimulateCustomPolicyInput), policies .
 	if change != nil {
 		change(in)
 	}
-	out, err := f.SimulateCustomPolicy(f.t.Context(), f.root, in)
+	out, err := f.SimulateCustomPolicy(f.t.Context(), f.root(), in)
 	if err != nil {
 		return iam.EvaluationResult{}, err
 	}
@@ -287,7 +287,7 @@ func TestSimulateCustomPolicy_Pages(t *testing.T) {
 	in.MaxItems = new(int32(2))
 	var got []string
 	for pages := 1; ; pages++ {
-		out, err := f.SimulateCustomPolicy(t.Context(), f.root, in)
+		out, err := f.SimulateCustomPolicy(t.Context(), f.root(), in)
 		f.ok(err)
 		for _, r := range out.EvaluationResults {
 			got = append(got, r.EvalActionName)
@@ -310,21 +310,21 @@ func TestSimulatePrincipalPolicy_Sources(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	f.user("alice")
-	_, err := f.CreateGroup(ctx, f.root, &iam.CreateGroupInput{GroupName: "staff"})
+	_, err := f.CreateGroup(ctx, f.root(), &iam.CreateGroupInput{GroupName: "staff"})
 	f.ok(err)
-	f.ok(f.AddUserToGroup(ctx, f.root, &iam.AddUserToGroupInput{GroupName: "staff", UserName: "alice"}))
-	f.ok(f.PutGroupPolicy(ctx, f.root, &iam.PutGroupPolicyInput{GroupName: "staff", PolicyName: "read", PolicyDocument: allow("*", "iam:GetUser")}))
-	f.ok(f.PutUserPolicy(ctx, f.root, &iam.PutUserPolicyInput{UserName: "alice", PolicyName: "own", PolicyDocument: allow("*", "iam:GetUser")}))
-	made, err := f.CreatePolicy(ctx, f.root, &iam.CreatePolicyInput{PolicyName: "Managed", PolicyDocument: allow("*", "iam:GetUser")})
+	f.ok(f.AddUserToGroup(ctx, f.root(), &iam.AddUserToGroupInput{GroupName: "staff", UserName: "alice"}))
+	f.ok(f.PutGroupPolicy(ctx, f.root(), &iam.PutGroupPolicyInput{GroupName: "staff", PolicyName: "read", PolicyDocument: allow("*", "iam:GetUser")}))
+	f.ok(f.PutUserPolicy(ctx, f.root(), &iam.PutUserPolicyInput{UserName: "alice", PolicyName: "own", PolicyDocument: allow("*", "iam:GetUser")}))
+	made, err := f.CreatePolicy(ctx, f.root(), &iam.CreatePolicyInput{PolicyName: "Managed", PolicyDocument: allow("*", "iam:GetUser")})
 	f.ok(err)
-	f.ok(f.AttachUserPolicy(ctx, f.root, &iam.AttachUserPolicyInput{UserName: "alice", PolicyARN: made.Policy.ARN}))
-	f.ok(f.AttachUserPolicy(ctx, f.root, &iam.AttachUserPolicyInput{UserName: "alice", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}))
-	f.ok(f.PutUserPermissionsBoundary(ctx, f.root, &iam.PutUserPermissionsBoundaryInput{UserName: "alice", PermissionsBoundary: made.Policy.ARN}))
+	f.ok(f.AttachUserPolicy(ctx, f.root(), &iam.AttachUserPolicyInput{UserName: "alice", PolicyARN: made.Policy.ARN}))
+	f.ok(f.AttachUserPolicy(ctx, f.root(), &iam.AttachUserPolicyInput{UserName: "alice", PolicyARN: "arn:aws:iam::aws:policy/ReadOnlyAccess"}))
+	f.ok(f.PutUserPermissionsBoundary(ctx, f.root(), &iam.PutUserPermissionsBoundaryInput{UserName: "alice", PermissionsBoundary: made.Policy.ARN}))
 
 	simulate := func(source, action string, exclude ...iam.PolicyIdentifier) (iam.EvaluationResult, error) {
 		in := &iam.SimulatePrincipalPolicyInput{PolicySourceARN: source, PolicyExclusionList: exclude}
 		in.ActionNames = []string{action}
-		out, err := f.SimulatePrincipalPolicy(ctx, f.root, in)
+		out, err := f.SimulatePrincipalPolicy(ctx, f.root(), in)
 		if err != nil {
 			return iam.EvaluationResult{}, err
 		}
@@ -369,7 +369,7 @@ func TestSimulatePrincipalPolicy_Sources(t *testing.T) {
 		t.Errorf("with boundary %+v, without %+v", bounded, free)
 	}
 
-	keys, err := f.GetContextKeysForPrincipalPolicy(ctx, f.root, &iam.GetContextKeysForPrincipalPolicyInput{
+	keys, err := f.GetContextKeysForPrincipalPolicy(ctx, f.root(), &iam.GetContextKeysForPrincipalPolicyInput{
 		PolicySourceARN: alice, PolicyInputList: []string{
 			statement(`{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:username}","Condition":{"Bool":{"AWS:UserName":"true","aws:SecureTransport":"true"}}}`),
 		},
@@ -404,7 +404,7 @@ func TestSimulation_IsAuthorized(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	f.user("alice")
-	f.ok(f.TagUser(ctx, f.root, &iam.TagUserInput{UserName: "alice", Tags: []iam.Tag{{Key: "team", Value: "red"}}}))
+	f.ok(f.TagUser(ctx, f.root(), &iam.TagUserInput{UserName: "alice", Tags: []iam.Tag{{Key: "team", Value: "red"}}}))
 	only := f.user("curious", allow("*", "iam:SimulateCustomPolicy"))
 	in := &iam.SimulateCustomPolicyInput{PolicyInputList: []string{
 		statement(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"red"}}}`),
@@ -417,7 +417,7 @@ func TestSimulation_IsAuthorized(t *testing.T) {
 	}
 	of := &iam.SimulatePrincipalPolicyInput{PolicySourceARN: alice, PolicyInputList: in.PolicyInputList}
 	of.ActionNames = in.ActionNames
-	principal, err := f.SimulatePrincipalPolicy(ctx, f.root, of)
+	principal, err := f.SimulatePrincipalPolicy(ctx, f.root(), of)
 	f.ok(err)
 	if got := principal.EvaluationResults[0]; got.EvalDecision != "allowed" {
 		t.Errorf("the source's own tags do not count: %+v", got)
@@ -450,7 +450,7 @@ func TestSimulatePrincipalPolicy_AgreesWithAuthorization(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ctx := t.Context()
-	boundary, err := f.CreatePolicy(ctx, f.root, &iam.CreatePolicyInput{PolicyName: "bound", PolicyDocument: allow("*", "iam:Get*", "sts:*")})
+	boundary, err := f.CreatePolicy(ctx, f.root(), &iam.CreatePolicyInput{PolicyName: "bound", PolicyDocument: allow("*", "iam:Get*", "sts:*")})
 	f.ok(err)
 	documents := []string{
 		statement(allowAll), statement(allowAll + "," + denyIAM), allow("*", "iam:GetUser", "sts:AssumeRole"),
@@ -468,15 +468,15 @@ func TestSimulatePrincipalPolicy_AgreesWithAuthorization(t *testing.T) {
 				limit = boundary.Policy.ARN
 			}
 			tags := []iam.Tag{{Key: "peer", Value: "alice"}}
-			u, err := f.CreateUser(ctx, f.root, &iam.CreateUserInput{UserName: name, PermissionsBoundary: limit, Tags: tags})
+			u, err := f.CreateUser(ctx, f.root(), &iam.CreateUserInput{UserName: name, PermissionsBoundary: limit, Tags: tags})
 			f.ok(err)
-			f.ok(f.PutUserPolicy(ctx, f.root, &iam.PutUserPolicyInput{UserName: name, PolicyName: "p", PolicyDocument: document}))
-			r, err := f.CreateRole(ctx, f.root, &iam.CreateRoleInput{
+			f.ok(f.PutUserPolicy(ctx, f.root(), &iam.PutUserPolicyInput{UserName: name, PolicyName: "p", PolicyDocument: document}))
+			r, err := f.CreateRole(ctx, f.root(), &iam.CreateRoleInput{
 				RoleName: name, PermissionsBoundary: limit, Tags: tags,
 				AssumeRolePolicyDocument: statement(`{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}`),
 			})
 			f.ok(err)
-			f.ok(f.PutRolePolicy(ctx, f.root, &iam.PutRolePolicyInput{RoleName: name, PolicyName: "p", PolicyDocument: document}))
+			f.ok(f.PutRolePolicy(ctx, f.root(), &iam.PutRolePolicyInput{RoleName: name, PolicyName: "p", PolicyDocument: document}))
 			sources = append(sources, u.User.ARN, r.Role.ARN)
 		}
 	}
@@ -495,7 +495,7 @@ func TestSimulatePrincipalPolicy_AgreesWithAuthorization(t *testing.T) {
 		for _, q := range questions {
 			in := &iam.SimulatePrincipalPolicyInput{PolicySourceARN: source}
 			in.ActionNames, in.ResourceARNs, in.ResourcePolicy = []string{q.action}, []string{q.resource}, q.trust
-			out, err := f.SimulatePrincipalPolicy(ctx, f.root, in)
+			out, err := f.SimulatePrincipalPolicy(ctx, f.root(), in)
 			f.ok(err)
 			question := &authz.Question{Action: q.action, Resource: q.resource}
 			if q.trust != "" {
@@ -529,7 +529,7 @@ func (f *fixture) entityCaller(entityARN string) *authn.Caller {
 			Kind: authn.RoleSession, Account: e.Account, ARN: arn.AssumedRole(e.Account, e.Name, "s"), UserID: e.ID + ":s", Entity: e, Request: testRequest(),
 		}
 	}
-	u, err := f.GetUser(f.t.Context(), f.root, &iam.GetUserInput{UserName: a.Name()})
+	u, err := f.GetUser(f.t.Context(), f.root(), &iam.GetUserInput{UserName: a.Name()})
 	f.ok(err)
 	e, err := f.directory.Entity(f.t.Context(), testAccount, u.User.UserID)
 	f.ok(err)

@@ -22,7 +22,7 @@ func TestTrust_PrincipalsMustExist(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	other := f.other()
-	_, err := f.CreateUser(ctx, f.root, &iam.CreateUserInput{UserName: "alice", Path: "/eng/"})
+	_, err := f.CreateUser(ctx, f.root(), &iam.CreateUserInput{UserName: "alice", Path: "/eng/"})
 	f.ok(err)
 	f.role("caller")
 	_, err = f.CreateUser(ctx, other, &iam.CreateUserInput{UserName: "zoe"})
@@ -48,7 +48,7 @@ func TestTrust_PrincipalsMustExist(t *testing.T) {
 		{"a user of that name in another account", "arn:aws:iam::444455556666:user/eng/alice", false},
 		{"a user of an account that is not of the installation", "arn:aws:iam::999999999999:user/alice", false},
 	} {
-		err := f.UpdateAssumeRolePolicy(ctx, f.root, &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust(row.principal)})
+		err := f.UpdateAssumeRolePolicy(ctx, f.root(), &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust(row.principal)})
 		if row.ok {
 			if err != nil {
 				t.Errorf("%s: %v", row.name, err)
@@ -68,27 +68,27 @@ func TestTrust_IsBoundToTheIDs(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	alice := f.user("alice")
-	_, err := f.CreateRole(ctx, f.root, &iam.CreateRoleInput{RoleName: "target", AssumeRolePolicyDocument: trust(alice.ARN)})
+	_, err := f.CreateRole(ctx, f.root(), &iam.CreateRoleInput{RoleName: "target", AssumeRolePolicyDocument: trust(alice.ARN)})
 	f.ok(err)
 	shows := func(step, principal string) {
 		t.Helper()
 		if got := f.getRole("target").AssumeRolePolicyDocument; got != trust(principal) {
 			t.Errorf("%s: the trust policy shows %s", step, got)
 		}
-		out, err := f.ListRoles(ctx, f.root, &iam.ListRolesInput{})
+		out, err := f.ListRoles(ctx, f.root(), &iam.ListRolesInput{})
 		f.ok(err)
 		if got := out.Roles[0].AssumeRolePolicyDocument; got != trust(principal) {
 			t.Errorf("%s: the list shows %s", step, got)
 		}
 	}
 	shows("after creation", alice.ARN)
-	f.ok(f.UpdateUser(ctx, f.root, &iam.UpdateUserInput{UserName: "alice", NewUserName: "carol", NewPath: "/x/"}))
+	f.ok(f.UpdateUser(ctx, f.root(), &iam.UpdateUserInput{UserName: "alice", NewUserName: "carol", NewPath: "/x/"}))
 	shows("after a rename", "arn:aws:iam::111122223333:user/x/carol")
 	f.user("alice") // a namesake of the old name is not meant
 	shows("with a namesake", "arn:aws:iam::111122223333:user/x/carol")
-	f.ok(f.DeleteUser(ctx, f.root, &iam.DeleteUserInput{UserName: "carol"}))
+	f.ok(f.DeleteUser(ctx, f.root(), &iam.DeleteUserInput{UserName: "carol"}))
 	shows("after deletion", alice.Entity.ID)
-	_, err = f.CreateUser(ctx, f.root, &iam.CreateUserInput{UserName: "carol", Path: "/x/"})
+	_, err = f.CreateUser(ctx, f.root(), &iam.CreateUserInput{UserName: "carol", Path: "/x/"})
 	f.ok(err)
 	shows("after another was made under the name", alice.Entity.ID)
 }
@@ -99,14 +99,14 @@ func TestTrust_ByUniqueID(t *testing.T) {
 	ctx := t.Context()
 	alice := f.user("alice")
 	create := func(name string) error {
-		_, err := f.CreateRole(ctx, f.root, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trust(alice.Entity.ID)})
+		_, err := f.CreateRole(ctx, f.root(), &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trust(alice.Entity.ID)})
 		return err
 	}
 	f.ok(create("target"))
 	if got := f.getRole("target").AssumeRolePolicyDocument; got != trust(alice.ARN) {
 		t.Errorf("a living user shows as %s", got)
 	}
-	f.ok(f.DeleteUser(ctx, f.root, &iam.DeleteUserInput{UserName: "alice"}))
+	f.ok(f.DeleteUser(ctx, f.root(), &iam.DeleteUserInput{UserName: "alice"}))
 	if got := f.getRole("target").AssumeRolePolicyDocument; got != trust(alice.Entity.ID) {
 		t.Errorf("a deleted user shows as %s", got)
 	}
@@ -117,7 +117,7 @@ func TestTrust_AccountsReadBackAsARNs(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.role("target")
-	f.ok(f.UpdateAssumeRolePolicy(t.Context(), f.root, &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust("444455556666")}))
+	f.ok(f.UpdateAssumeRolePolicy(t.Context(), f.root(), &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust("444455556666")}))
 	if got := f.getRole("target").AssumeRolePolicyDocument; got != trust("arn:aws:iam::444455556666:root") {
 		t.Errorf("got %s", got)
 	}
@@ -128,7 +128,7 @@ func TestTrust_ManyPrincipals(t *testing.T) {
 	f := newFixture(t)
 	document := strings.Replace(trust("*"), `"*"`, `"arn:aws:iam::111122223333:user/a", "arn:aws:iam::111122223333:user/b", "arn:aws:iam::111122223333:user/a"`, 1)
 	create := func() error {
-		_, err := f.CreateRole(t.Context(), f.root, &iam.CreateRoleInput{RoleName: "r", AssumeRolePolicyDocument: document})
+		_, err := f.CreateRole(t.Context(), f.root(), &iam.CreateRoleInput{RoleName: "r", AssumeRolePolicyDocument: document})
 		return err
 	}
 	f.user("a")
@@ -142,7 +142,7 @@ func TestTrust_ANamesakeIsNotTrusted(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	first := f.user("alice")
-	out, err := f.CreateRole(ctx, f.root, &iam.CreateRoleInput{RoleName: "target", AssumeRolePolicyDocument: trust(first.ARN)})
+	out, err := f.CreateRole(ctx, f.root(), &iam.CreateRoleInput{RoleName: "target", AssumeRolePolicyDocument: trust(first.ARN)})
 	f.ok(err)
 	trusts := func(c *authn.Caller) bool {
 		role, err := f.directory.Entity(ctx, testAccount, out.Role.RoleID)
@@ -153,12 +153,12 @@ func TestTrust_ANamesakeIsNotTrusted(t *testing.T) {
 	if !trusts(first) {
 		t.Error("the user is not trusted")
 	}
-	f.ok(f.DeleteUser(ctx, f.root, &iam.DeleteUserInput{UserName: "alice"}))
+	f.ok(f.DeleteUser(ctx, f.root(), &iam.DeleteUserInput{UserName: "alice"}))
 	second := f.user("alice")
 	if second.ARN != first.ARN || trusts(second) {
 		t.Error("a namesake is trusted")
 	}
-	f.ok(f.UpdateAssumeRolePolicy(ctx, f.root, &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust(second.ARN)}))
+	f.ok(f.UpdateAssumeRolePolicy(ctx, f.root(), &iam.UpdateAssumeRolePolicyInput{RoleName: "target", PolicyDocument: trust(second.ARN)}))
 	if !trusts(second) || trusts(first) {
 		t.Error("after an update the namesake is trusted instead")
 	}

@@ -28,10 +28,10 @@ func TestListMFADevices(t *testing.T) {
 		wantUser   string
 		wantSerial []string
 	}{
-		{"of a named user", f.root, "alice", "alice", []string{"a", "z"}},
+		{"of a named user", f.root(), "alice", "alice", []string{"a", "z"}},
 		{"of the calling user", alice, "", "alice", []string{"a", "z"}},
-		{"of root", f.root, "", "", []string{"r"}},
-		{"of a user without any", f.root, "bob", "bob", nil},
+		{"of root", f.root(), "", "", []string{"r"}},
+		{"of a user without any", f.root(), "bob", "bob", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,14 +48,14 @@ func TestListMFADevices(t *testing.T) {
 			}
 		})
 	}
-	err := f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "alice"})
+	err := f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "alice"})
 	f.refused(err, awserr.DeleteConflict, "Cannot delete entity, must delete MFA device first.")
 	size := int32(1)
 	in := &iam.ListMFADevicesInput{UserName: "alice", PageInput: iam.PageInput{MaxItems: &size}}
-	first, err := f.ListMFADevices(t.Context(), f.root, in)
+	first, err := f.ListMFADevices(t.Context(), f.root(), in)
 	f.ok(err)
 	in.Marker = first.Marker
-	second, err := f.ListMFADevices(t.Context(), f.root, in)
+	second, err := f.ListMFADevices(t.Context(), f.root(), in)
 	f.ok(err)
 	if !first.IsTruncated || second.IsTruncated || first.MFADevices[0] == second.MFADevices[0] {
 		t.Errorf("pages %+v and %+v", first, second)
@@ -72,14 +72,14 @@ func TestCredentialsThatStintDoesNotHave(t *testing.T) {
 		call func(t *testing.T, user string) (truncated bool, items int, err error)
 	}{
 		{"signing certificates", func(t *testing.T, user string) (bool, int, error) {
-			out, err := f.ListSigningCertificates(t.Context(), f.root, &iam.ListSigningCertificatesInput{UserName: user})
+			out, err := f.ListSigningCertificates(t.Context(), f.root(), &iam.ListSigningCertificatesInput{UserName: user})
 			if err != nil {
 				return false, 0, err
 			}
 			return out.IsTruncated, len(out.Certificates), nil
 		}},
 		{"SSH public keys", func(t *testing.T, user string) (bool, int, error) {
-			out, err := f.ListSSHPublicKeys(t.Context(), f.root, &iam.ListSSHPublicKeysInput{UserName: user})
+			out, err := f.ListSSHPublicKeys(t.Context(), f.root(), &iam.ListSSHPublicKeysInput{UserName: user})
 			if err != nil {
 				return false, 0, err
 			}
@@ -87,7 +87,7 @@ func TestCredentialsThatStintDoesNotHave(t *testing.T) {
 		}},
 		{"service-specific credentials", func(t *testing.T, user string) (bool, int, error) {
 			in := &iam.ListServiceSpecificCredentialsInput{UserName: user}
-			out, err := f.ListServiceSpecificCredentials(t.Context(), f.root, in)
+			out, err := f.ListServiceSpecificCredentials(t.Context(), f.root(), in)
 			if err != nil {
 				return false, 0, err
 			}
@@ -105,13 +105,13 @@ func TestCredentialsThatStintDoesNotHave(t *testing.T) {
 			refused(t, err, awserr.NoSuchEntity, "The user with name zoe cannot be found.")
 		})
 	}
-	_, err := f.GetLoginProfile(t.Context(), f.root, &iam.GetLoginProfileInput{UserName: "ALICE"})
+	_, err := f.GetLoginProfile(t.Context(), f.root(), &iam.GetLoginProfileInput{UserName: "ALICE"})
 	f.refused(err, awserr.NoSuchEntity, "Login Profile for User alice cannot be found.")
-	_, err = f.GetLoginProfile(t.Context(), f.root, &iam.GetLoginProfileInput{UserName: "zoe"})
+	_, err = f.GetLoginProfile(t.Context(), f.root(), &iam.GetLoginProfileInput{UserName: "zoe"})
 	f.refused(err, awserr.NoSuchEntity, "The user with name zoe cannot be found.")
-	_, err = f.ListServiceSpecificCredentials(t.Context(), f.root, &iam.ListServiceSpecificCredentialsInput{AllUsers: true})
+	_, err = f.ListServiceSpecificCredentials(t.Context(), f.root(), &iam.ListServiceSpecificCredentialsInput{AllUsers: true})
 	f.ok(err)
 	both := &iam.ListServiceSpecificCredentialsInput{AllUsers: true, UserName: "alice"}
-	_, err = f.ListServiceSpecificCredentials(t.Context(), f.root, both)
+	_, err = f.ListServiceSpecificCredentials(t.Context(), f.root(), both)
 	f.refused(err, awserr.ValidationError, "UserName and AllUsers cannot be given together.")
 }

@@ -16,7 +16,7 @@ func TestCreateUser(t *testing.T) {
 	f := newFixture(t)
 	tags := []iam.Tag{{Key: "Team", Value: "blue"}}
 	boundary := "arn:aws:iam::aws:policy/ReadOnlyAccess"
-	out, err := f.CreateUser(t.Context(), f.root, &iam.CreateUserInput{
+	out, err := f.CreateUser(t.Context(), f.root(), &iam.CreateUserInput{
 		UserName: "Alice", Path: "/eng/", Tags: tags, PermissionsBoundary: boundary,
 	})
 	f.ok(err)
@@ -32,7 +32,7 @@ func TestCreateUser(t *testing.T) {
 	if diff := cmp.Diff(want, out.User); diff != "" {
 		t.Errorf("created user: %s", diff)
 	}
-	got, err := f.GetUser(t.Context(), f.root, &iam.GetUserInput{UserName: "ALICE"})
+	got, err := f.GetUser(t.Context(), f.root(), &iam.GetUserInput{UserName: "ALICE"})
 	f.ok(err)
 	if diff := cmp.Diff(want, got.User); diff != "" {
 		t.Errorf("GetUser by another spelling: %s", diff)
@@ -63,9 +63,9 @@ func TestCreateUser_Refuses(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			f.user("alice")
-			_, err := f.CreateUser(t.Context(), f.root, &row.in)
+			_, err := f.CreateUser(t.Context(), f.root(), &row.in)
 			refused(t, err, row.kind, row.message)
-			users, err := f.ListUsers(t.Context(), f.root, &iam.ListUsersInput{})
+			users, err := f.ListUsers(t.Context(), f.root(), &iam.ListUsersInput{})
 			f.ok(err)
 			if len(users.Users) != 1 {
 				t.Errorf("a refused request left %d users", len(users.Users))
@@ -79,7 +79,7 @@ func TestCreateUser_Quota(t *testing.T) {
 	f := newFixture(t, quotas(func(q *iam.Quotas) { q.UsersPerAccount = 2 }))
 	f.user("a")
 	f.user("b")
-	_, err := f.CreateUser(t.Context(), f.root, &iam.CreateUserInput{UserName: "c"})
+	_, err := f.CreateUser(t.Context(), f.root(), &iam.CreateUserInput{UserName: "c"})
 	f.refused(err, awserr.LimitExceeded, "Cannot exceed quota for UsersPerAccount: 2")
 	_, err = f.CreateUser(t.Context(), f.other(), &iam.CreateUserInput{UserName: "c"})
 	f.ok(err) // another account has its own quota
@@ -121,7 +121,7 @@ func TestGetUser_WithoutNameIsTheCaller(t *testing.T) {
 	if out.User.UserName != "alice" || out.User.UserID != alice.UserID {
 		t.Errorf("user got %+v", out.User)
 	}
-	out, err = f.GetUser(t.Context(), f.root, &iam.GetUserInput{})
+	out, err = f.GetUser(t.Context(), f.root(), &iam.GetUserInput{})
 	f.ok(err)
 	want := iam.UserInfo{UserID: testAccount, ARN: "arn:aws:iam::111122223333:root", CreateDate: testTime.Truncate(time.Second)}
 	if diff := cmp.Diff(want, out.User); diff != "" {
@@ -137,14 +137,14 @@ func TestGetUser_WithoutNameFollowsARename(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	alice := f.user("alice", allActions) // authenticated before the rename
-	f.ok(f.UpdateUser(t.Context(), f.root, &iam.UpdateUserInput{UserName: "alice", NewUserName: "carol"}))
+	f.ok(f.UpdateUser(t.Context(), f.root(), &iam.UpdateUserInput{UserName: "alice", NewUserName: "carol"}))
 	f.user("alice") // a namesake, who must not be taken for her
 	out, err := f.GetUser(t.Context(), alice, &iam.GetUserInput{})
 	f.ok(err)
 	if out.User.UserName != "carol" || out.User.UserID != alice.UserID {
 		t.Errorf("got %+v", out.User)
 	}
-	f.ok(f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "carol"}))
+	f.ok(f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "carol"}))
 	_, err = f.GetUser(t.Context(), alice, &iam.GetUserInput{})
 	f.refused(err, awserr.NoSuchEntity, "The user with name alice cannot be found.")
 }
@@ -159,7 +159,7 @@ func TestGetUser_DenialDoesNotTellWhetherTheUserExists(t *testing.T) {
 		f.refused(err, awserr.AccessDenied, "User: arn:aws:iam::111122223333:user/nobody is not authorized to perform: iam:GetUser "+
 			"on resource: arn:aws:iam::111122223333:user/"+name+" because no identity-based policy allows the iam:GetUser action")
 	}
-	_, err := f.GetUser(t.Context(), f.root, &iam.GetUserInput{UserName: "missing"})
+	_, err := f.GetUser(t.Context(), f.root(), &iam.GetUserInput{UserName: "missing"})
 	f.refused(err, awserr.NoSuchEntity, "The user with name missing cannot be found.")
 }
 
@@ -167,7 +167,7 @@ func TestUsers_OfAnotherAccountDoNotExist(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.user("alice")
-	_, err := f.GetUser(t.Context(), f.root, &iam.GetUserInput{UserName: "alice"})
+	_, err := f.GetUser(t.Context(), f.root(), &iam.GetUserInput{UserName: "alice"})
 	f.ok(err)
 	_, err = f.GetUser(t.Context(), f.other(), &iam.GetUserInput{UserName: "alice"})
 	f.refused(err, awserr.NoSuchEntity, "The user with name alice cannot be found.")
@@ -177,7 +177,7 @@ func TestListUsers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, u := range []struct{ name, path string }{{"b", "/x/"}, {"A", "/"}, {"c", "/x/y/"}, {"d", "/xy/"}} {
-		_, err := f.CreateUser(t.Context(), f.root, &iam.CreateUserInput{
+		_, err := f.CreateUser(t.Context(), f.root(), &iam.CreateUserInput{
 			UserName: u.name, Path: u.path, Tags: []iam.Tag{{Key: "k"}}, PermissionsBoundary: "arn:aws:iam::aws:policy/ReadOnlyAccess",
 		})
 		f.ok(err)
@@ -198,14 +198,14 @@ func TestListUsers(t *testing.T) {
 			}
 		})
 	}
-	out, err := f.ListUsers(t.Context(), f.root, &iam.ListUsersInput{})
+	out, err := f.ListUsers(t.Context(), f.root(), &iam.ListUsersInput{})
 	f.ok(err)
 	for _, u := range out.Users {
 		if u.Tags != nil || u.PermissionsBoundary != nil || u.UserID == "" {
 			t.Errorf("listed as %+v", u)
 		}
 	}
-	_, err = f.ListUsers(t.Context(), f.root, &iam.ListUsersInput{PageInput: iam.PageInput{Marker: "!"}})
+	_, err = f.ListUsers(t.Context(), f.root(), &iam.ListUsersInput{PageInput: iam.PageInput{Marker: "!"}})
 	f.refused(err, awserr.ValidationError, "Invalid Marker.")
 }
 
@@ -215,7 +215,7 @@ func userNames(t *testing.T, f *fixture, prefix string, size int32) []string {
 	var names []string
 	in := &iam.ListUsersInput{PathPrefix: prefix, PageInput: iam.PageInput{MaxItems: &size}}
 	for {
-		out, err := f.ListUsers(t.Context(), f.root, in)
+		out, err := f.ListUsers(t.Context(), f.root(), in)
 		f.ok(err)
 		if len(out.Users) > int(size) || out.IsTruncated != (out.Marker != "") {
 			t.Fatalf("page of %d users, truncated %t, marker %q", len(out.Users), out.IsTruncated, out.Marker)
@@ -235,26 +235,26 @@ func TestUpdateUser(t *testing.T) {
 	f := newFixture(t)
 	alice := f.user("alice")
 	f.user("bob")
-	key, err := f.CreateAccessKey(t.Context(), f.root, &iam.CreateAccessKeyInput{UserName: "alice"})
+	key, err := f.CreateAccessKey(t.Context(), f.root(), &iam.CreateAccessKeyInput{UserName: "alice"})
 	f.ok(err)
-	f.ok(f.UpdateUser(t.Context(), f.root, &iam.UpdateUserInput{UserName: "alice", NewUserName: "carol", NewPath: "/new/"}))
-	out, err := f.GetUser(t.Context(), f.root, &iam.GetUserInput{UserName: "carol"})
+	f.ok(f.UpdateUser(t.Context(), f.root(), &iam.UpdateUserInput{UserName: "alice", NewUserName: "carol", NewPath: "/new/"}))
+	out, err := f.GetUser(t.Context(), f.root(), &iam.GetUserInput{UserName: "carol"})
 	f.ok(err)
 	if out.User.UserID != alice.UserID || out.User.ARN != "arn:aws:iam::111122223333:user/new/carol" {
 		t.Errorf("renamed to %+v", out.User)
 	}
-	keys, err := f.ListAccessKeys(t.Context(), f.root, &iam.ListAccessKeysInput{UserName: "carol"})
+	keys, err := f.ListAccessKeys(t.Context(), f.root(), &iam.ListAccessKeysInput{UserName: "carol"})
 	f.ok(err)
 	if len(keys.AccessKeyMetadata) != 1 || keys.AccessKeyMetadata[0].AccessKeyID != key.AccessKey.AccessKeyID {
 		t.Errorf("keys after the rename: %+v", keys.AccessKeyMetadata)
 	}
-	_, err = f.GetUser(t.Context(), f.root, &iam.GetUserInput{UserName: "alice"})
+	_, err = f.GetUser(t.Context(), f.root(), &iam.GetUserInput{UserName: "alice"})
 	f.refused(err, awserr.NoSuchEntity, "The user with name alice cannot be found.")
 
 	// Its own name in another spelling, and nothing to do.
-	f.ok(f.UpdateUser(t.Context(), f.root, &iam.UpdateUserInput{UserName: "carol", NewUserName: "CAROL"}))
-	f.ok(f.UpdateUser(t.Context(), f.root, &iam.UpdateUserInput{UserName: "carol"}))
-	err = f.UpdateUser(t.Context(), f.root, &iam.UpdateUserInput{UserName: "carol", NewUserName: "BOB"})
+	f.ok(f.UpdateUser(t.Context(), f.root(), &iam.UpdateUserInput{UserName: "carol", NewUserName: "CAROL"}))
+	f.ok(f.UpdateUser(t.Context(), f.root(), &iam.UpdateUserInput{UserName: "carol"}))
+	err = f.UpdateUser(t.Context(), f.root(), &iam.UpdateUserInput{UserName: "carol", NewUserName: "BOB"})
 	f.refused(err, awserr.EntityAlreadyExists, "User with name BOB already exists.")
 }
 
@@ -278,21 +278,21 @@ func TestDeleteUser_RefusesWhileItHas(t *testing.T) {
 		message string
 	}{
 		{"access keys", func(t *testing.T, f *fixture) error {
-			_, err := f.CreateAccessKey(t.Context(), f.root, &iam.CreateAccessKeyInput{UserName: "alice"})
+			_, err := f.CreateAccessKey(t.Context(), f.root(), &iam.CreateAccessKeyInput{UserName: "alice"})
 			return err
 		}, "Cannot delete entity, must delete access keys first."},
 		{"attached policies", func(t *testing.T, f *fixture) error {
 			in := &iam.AttachUserPolicyInput{UserName: "alice", PolicyARN: readOnly}
-			return f.AttachUserPolicy(t.Context(), f.root, in)
+			return f.AttachUserPolicy(t.Context(), f.root(), in)
 		}, "Cannot delete entity, must detach all policies first."},
 		{"inline policies", func(t *testing.T, f *fixture) error {
 			in := &iam.PutUserPolicyInput{UserName: "alice", PolicyName: "p", PolicyDocument: allActions}
-			return f.PutUserPolicy(t.Context(), f.root, in)
+			return f.PutUserPolicy(t.Context(), f.root(), in)
 		}, "Cannot delete entity, must delete policies first."},
 		{"groups", func(t *testing.T, f *fixture) error {
-			_, err := f.CreateGroup(t.Context(), f.root, &iam.CreateGroupInput{GroupName: "g"})
+			_, err := f.CreateGroup(t.Context(), f.root(), &iam.CreateGroupInput{GroupName: "g"})
 			f.ok(err)
-			return f.AddUserToGroup(t.Context(), f.root, &iam.AddUserToGroupInput{GroupName: "g", UserName: "alice"})
+			return f.AddUserToGroup(t.Context(), f.root(), &iam.AddUserToGroupInput{GroupName: "g", UserName: "alice"})
 		}, "Cannot delete entity, must remove users from group first."},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -301,9 +301,9 @@ func TestDeleteUser_RefusesWhileItHas(t *testing.T) {
 			f.user("alice")
 			f.user("bare")
 			f.ok(row.give(t, f))
-			err := f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "alice"})
+			err := f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "alice"})
 			refused(t, err, awserr.DeleteConflict, row.message)
-			f.ok(f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "bare"}))
+			f.ok(f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "bare"}))
 		})
 	}
 }
@@ -311,23 +311,23 @@ func TestDeleteUser_RefusesWhileItHas(t *testing.T) {
 func TestDeleteUser_FreesNameAndBoundary(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	policy, err := f.CreatePolicy(t.Context(), f.root, &iam.CreatePolicyInput{PolicyName: "edge", PolicyDocument: allActions})
+	policy, err := f.CreatePolicy(t.Context(), f.root(), &iam.CreatePolicyInput{PolicyName: "edge", PolicyDocument: allActions})
 	f.ok(err)
 	in := &iam.CreateUserInput{UserName: "alice", PermissionsBoundary: policy.Policy.ARN}
-	first, err := f.CreateUser(t.Context(), f.root, in)
+	first, err := f.CreateUser(t.Context(), f.root(), in)
 	f.ok(err)
-	f.ok(f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "Alice"}))
-	got, err := f.GetPolicy(t.Context(), f.root, &iam.GetPolicyInput{PolicyARN: policy.Policy.ARN})
+	f.ok(f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "Alice"}))
+	got, err := f.GetPolicy(t.Context(), f.root(), &iam.GetPolicyInput{PolicyARN: policy.Policy.ARN})
 	f.ok(err)
 	if got.Policy.PermissionsBoundaryUsageCount != 0 {
 		t.Errorf("the boundary counts %d uses after its user is gone", got.Policy.PermissionsBoundaryUsageCount)
 	}
-	second, err := f.CreateUser(t.Context(), f.root, in)
+	second, err := f.CreateUser(t.Context(), f.root(), in)
 	f.ok(err)
 	if first.User.UserID == second.User.UserID {
 		t.Errorf("a namesake has the unique id of a deleted user")
 	}
-	err = f.DeleteUser(t.Context(), f.root, &iam.DeleteUserInput{UserName: "bob"})
+	err = f.DeleteUser(t.Context(), f.root(), &iam.DeleteUserInput{UserName: "bob"})
 	f.refused(err, awserr.NoSuchEntity, "The user with name bob cannot be found.")
 }
 
@@ -336,7 +336,7 @@ func TestUserTags(t *testing.T) {
 	f := newFixture(t, quotas(func(q *iam.Quotas) { q.TagsPerEntity = 3 }))
 	f.user("alice")
 	tag := func(tags ...iam.Tag) error {
-		return f.TagUser(t.Context(), f.root, &iam.TagUserInput{UserName: "alice", Tags: tags})
+		return f.TagUser(t.Context(), f.root(), &iam.TagUserInput{UserName: "alice", Tags: tags})
 	}
 	f.ok(tag(iam.Tag{Key: "b", Value: "1"}, iam.Tag{Key: "C", Value: "2"}, iam.Tag{Key: "a"}))
 	f.ok(tag(iam.Tag{Key: "B", Value: "3"})) // replaces b, which leaves three
@@ -350,7 +350,7 @@ func TestUserTags(t *testing.T) {
 			t.Errorf("pages of %d: %s", size, diff)
 		}
 	}
-	f.ok(f.UntagUser(t.Context(), f.root, &iam.UntagUserInput{UserName: "alice", TagKeys: []string{"A", "c", "z"}}))
+	f.ok(f.UntagUser(t.Context(), f.root(), &iam.UntagUserInput{UserName: "alice", TagKeys: []string{"A", "c", "z"}}))
 	if diff := cmp.Diff([]iam.Tag{{Key: "B", Value: "3"}}, userTags(t, f, 100)); diff != "" {
 		t.Errorf("after UntagUser: %s", diff)
 	}
@@ -360,13 +360,13 @@ func TestUserTags(t *testing.T) {
 func TestListUserTags_MarkerFitsForLongKeys(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_, err := f.CreateUser(t.Context(), f.root, &iam.CreateUserInput{UserName: "alice", Tags: []iam.Tag{
+	_, err := f.CreateUser(t.Context(), f.root(), &iam.CreateUserInput{UserName: "alice", Tags: []iam.Tag{
 		{Key: strings.Repeat("𐐷", 128)}, {Key: strings.Repeat("𐐷", 127)},
 	}})
 	f.ok(err)
 	size := int32(1)
 	in := &iam.ListUserTagsInput{UserName: "alice", PageInput: iam.PageInput{MaxItems: &size}}
-	out, err := f.ListUserTags(t.Context(), f.root, in)
+	out, err := f.ListUserTags(t.Context(), f.root(), in)
 	f.ok(err)
 	if !out.IsTruncated || len(out.Marker) > 320 {
 		t.Errorf("truncated %t, marker of %d characters", out.IsTruncated, len(out.Marker))
@@ -381,7 +381,7 @@ func userTags(t *testing.T, f *fixture, size int32) []iam.Tag {
 	var tags []iam.Tag
 	in := &iam.ListUserTagsInput{UserName: "alice", PageInput: iam.PageInput{MaxItems: &size}}
 	for {
-		out, err := f.ListUserTags(t.Context(), f.root, in)
+		out, err := f.ListUserTags(t.Context(), f.root(), in)
 		f.ok(err)
 		tags = append(tags, out.Tags...)
 		if !out.IsTruncated {
@@ -397,7 +397,7 @@ func TestTags_AreConditionKeys(t *testing.T) {
 	f.user("blue")
 	f.user("red")
 	for _, color := range []string{"blue", "red"} {
-		f.ok(f.TagUser(t.Context(), f.root, &iam.TagUserInput{UserName: color, Tags: []iam.Tag{{Key: "color", Value: color}}}))
+		f.ok(f.TagUser(t.Context(), f.root(), &iam.TagUserInput{UserName: color, Tags: []iam.Tag{{Key: "color", Value: color}}}))
 	}
 	caller := f.user("tagger", `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":["iam:TagUser","iam:UntagUser"],"Resource":"*","Condition":{
