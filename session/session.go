@@ -1,7 +1,7 @@
 // Package session owns the state of live sessions: one Record per session for listing and revocation, the guard that lets a proof
-// (a TOTP time step, a SAML assertion) be used once, and the throttle that slows down guessing.
+// (a TOTP time step, a SAML assertion) be used once, the throttle that slows down guessing, and small values such as sign-ins.
 //
-// It holds the types, the contract of a backend (Store, Guard, Throttle) and the binary form of a Record. session/embedded keeps the
+// It holds the types, the contract of a backend (Store, Guard, Throttle, Values) and the binary form of a Record. session/embedded keeps the
 // state in process and on disk, session/redis in Redis; session/sessiontest is the conformance suite that both pass.
 // Whether a session's credentials are valid is not decided here: that rests on signature, expiry and revocations.
 package session

@@ -19,6 +19,7 @@ import (
 //	         guardFrame: 16 bytes of the name's hash, 8 bytes until when, milliseconds since 1970
 //	         throttleFrame: 16 bytes of the name's hash, 8 bytes failures (0: all is forgotten), 8 bytes until when
 //	                        nothing may be tried, 8 bytes when all is forgotten, both milliseconds since 1970
+//	         valueFrame: 16 bytes of the name's hash, 8 bytes until when, milliseconds since 1970, the value (nothing: it is deleted)
 //	         closeFrame: nothing; the last frame of a snapshot, and only there
 const fileMagic = "stint session state 1\n"
 
@@ -26,6 +27,7 @@ const (
 	recordFrame   = 'R'
 	guardFrame    = 'G'
 	throttleFrame = 'T'
+	valueFrame    = 'V'
 	closeFrame    = 'E'
 
 	frameHeader       = 8
@@ -33,7 +35,9 @@ const (
 	guardFrameSize    = int64(frameHeader + 1 + guardBody)
 	throttleBody      = len(guardName{}) + 3*8
 	throttleFrameSize = int64(frameHeader + 1 + throttleBody)
-	maxFrame          = frameHeader + 1 + session.MaxEncoded
+	valueHead         = len(guardName{}) + 8
+	valueFrameHead    = int64(frameHeader + 1 + valueHead)
+	maxFrame          = frameHeader + 1 + max(session.MaxEncoded, valueHead+session.MaxValue)
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -72,13 +76,19 @@ func newThrottleFrame(buffer []byte, name guardName, w wait) []byte {
 	return endFrame(binary.LittleEndian.AppendUint64(frame, uint64(w.forgotten)))
 }
 
+func newValueFrame(buffer []byte, name guardName, v value) []byte {
+	frame := append(beginFrame(buffer[:0], valueFrame), name[:]...)
+	frame = binary.LittleEndian.AppendUint64(frame, uint64(v.until))
+	return endFrame(append(frame, v.bytes...))
+}
+
 // firstFrame returns the frame at the start of b, or nil when there is no whole and undamaged one.
 func firstFrame(b []byte) []byte {
 	if len(b) <= frameHeader {
 		return nil
 	}
 	length := binary.LittleEndian.Uint32(b)
-	if length == 0 || length > maxFrame-frameHeader || int(length) > len(b)-frameHeader {
+	if length == 0 || uint64(length) > uint64(maxFrame-frameHeader) || int(length) > len(b)-frameHeader {
 		return nil
 	}
 	frame := b[:frameHeader+int(length)]

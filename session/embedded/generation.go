@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -164,6 +165,13 @@ func (s *Store) apply(frameType byte, body []byte) error {
 			forgotten: int64(binary.LittleEndian.Uint64(numbers[16:])),
 		}, now)
 		return nil
+	case frameType == valueFrame && len(body) >= valueHead:
+		v := value{until: int64(binary.LittleEndian.Uint64(body[len(guardName{}):]))}
+		if content := body[valueHead:]; len(content) > 0 {
+			v.bytes = bytes.Clone(content) // the file's memory goes
+		}
+		s.setValue(guardName(body), v, now)
+		return nil
 	default:
 		return fmt.Errorf("%w: a frame of unknown type", session.ErrDamaged)
 	}
@@ -272,6 +280,12 @@ func (s *Store) writeSnapshot(path string) (size int64, err error) {
 		}
 		for name, throttled := range s.shards[i].throttles.waiting(s.cfg.Now().UnixMilli()) {
 			frame = newThrottleFrame(frame, name, throttled)
+			if _, err := w.Write(frame); err != nil {
+				return 0, err
+			}
+		}
+		for name, kept := range s.shards[i].values.state(s.cfg.Now().UnixMilli()) {
+			frame = newValueFrame(frame, name, kept)
 			if _, err := w.Write(frame); err != nil {
 				return 0, err
 			}

@@ -37,6 +37,7 @@ type shard struct {
 	passing  guardHeap
 
 	throttles throttles
+	values    values
 }
 
 // insert adds e. To keep memory bounded between two runs of expire it also removes up to two others that have ended. It returns by how

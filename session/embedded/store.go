@@ -39,6 +39,8 @@ type Config struct {
 	CompactAfter int64
 	// MaxSessions is the largest number of live sessions; with as many, Put fails. About 300 bytes of memory each. 0: 4,000,000.
 	MaxSessions int
+	// MaxValueBytes is the largest size of all values together; with as much, SetValue fails. 0: 64 MiB.
+	MaxValueBytes int64
 	// Backoff is the rule of the throttle. Zero fields: session's defaults.
 	Backoff session.Backoff
 	// Now is the clock. nil: time.Now.
@@ -53,7 +55,7 @@ var ErrLocked = errors.New("another process uses the directory")
 // shardCount spreads lock contention; a power of two well above the number of cores that one node has.
 const shardCount = 32
 
-// Store is a session.Store, a session.Guard and a session.Throttle. Make it with New.
+// Store is a session.Store, a session.Guard, a session.Throttle and a session.Values. Make it with New.
 type Store struct {
 	cfg     Config
 	lock    *os.File
@@ -61,6 +63,8 @@ type Store struct {
 	shards  [shardCount]shard
 	records atomic.Int64 // live records in all shards
 	bytes   atomic.Int64 // their size in a journal
+
+	valueBytes atomic.Int64 // of all values, without their names
 
 	// turn is held shared from before a write enters the journal until it is in memory. The holder of the exclusive side sees
 	// memory and journal agree.
@@ -75,6 +79,7 @@ var (
 	_ session.Store    = (*Store)(nil)
 	_ session.Guard    = (*Store)(nil)
 	_ session.Throttle = (*Store)(nil)
+	_ session.Values   = (*Store)(nil)
 )
 
 // New opens the store in cfg.Dir, or makes it. It fails when another process uses the directory, and with an error matching
@@ -86,6 +91,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	cfg.CompactAfter = cmp.Or(cfg.CompactAfter, 4<<20)
 	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 4_000_000)
+	cfg.MaxValueBytes = cmp.Or(cfg.MaxValueBytes, 64<<20)
 	cfg.Backoff = cfg.Backoff.OrDefaults()
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -105,6 +111,7 @@ func New(cfg Config) (*Store, error) {
 		s.shards[i].records = make(map[string]*entry)
 		s.shards[i].guards = make(map[guardName]int64)
 		s.shards[i].throttles.waits = make(map[guardName]wait)
+		s.shards[i].values.kept = make(map[guardName]value)
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded session store in %s: %w", cfg.Dir, err), unlockDir(lock))
@@ -253,6 +260,7 @@ func (s *Store) expire() {
 			s.bytes.Add(-bytes)
 		}
 		s.bytes.Add(-s.shards[i].throttles.expire(now))
+		s.expireValues(&s.shards[i].values, now)
 	}
 }
 

@@ -44,6 +44,11 @@ func TestEmbedded_Throttle(t *testing.T) {
 	})
 }
 
+func TestEmbedded_Values(t *testing.T) {
+	t.Parallel()
+	sessiontest.RunValues(t, func(t *testing.T) session.Values { return open(t, embedded.Config{Dir: t.TempDir()}) })
+}
+
 func TestEmbedded_SyncEvery(t *testing.T) {
 	t.Parallel()
 	sessiontest.Run(t, func(t *testing.T) session.Store { return open(t, embedded.Config{Dir: t.TempDir(), SyncEvery: true}) })

@@ -20,10 +20,11 @@ import (
 //	P{T}g:H    string      guard: a name with hash H is consumed        when the name may pass again
 //	P{T}t:H    hash        throttle: n failures under a name with hash  a day after wait and
 //	                       H; until u, milliseconds, no more attempts   last attempt
+//	P{T}v:H    string      value under a name with hash H               with the value
 //	P{T}ping   string      that Ping could write                        after a second
 //	Pbirth     -           reserved: shows that Redis was not wiped     never
 //
-// T comes from the access key id, or for a guard or a throttle from the hash of its name. So Get needs nothing but the id, all keys of one write share a
+// T comes from the access key id, or for a guard, a throttle or a value from the hash of its name. So Get needs nothing but the id, all keys of one write share a
 // slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which
 // Account/EntityID/AccessKeyID sorts it: List of an account or an entity is a range of each set. The sets of an entity would be many
 // and small: an empty Redis key costs more than a member. E splits the index by time, so that it never needs pruning: a whole set
@@ -54,6 +55,7 @@ const (
 	indexKind  = "i:"
 	guardKind  = "g:"
 	waitKind   = "t:"
+	valueKind  = "v:"
 	pingKind   = "ping"
 )
 

@@ -45,7 +45,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Store is a session.Store, a session.Guard and a session.Throttle. Make it with New.
+// Store is a session.Store, a session.Guard, a session.Throttle and a session.Values. Make it with New.
 type Store struct {
 	cfg    Config
 	client goredis.UniversalClient
@@ -56,6 +56,7 @@ var (
 	_ session.Store    = (*Store)(nil)
 	_ session.Guard    = (*Store)(nil)
 	_ session.Throttle = (*Store)(nil)
+	_ session.Values   = (*Store)(nil)
 )
 
 // New returns a store for the Redis at cfg.URL. It does not connect: a server may start before Redis does. Ping tells.

@@ -61,6 +61,12 @@ func TestRedis_Guard(t *testing.T) {
 	sessiontest.RunGuard(t, func(t *testing.T) session.Guard { return openAlone(t, server) })
 }
 
+func TestRedis_Values(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	sessiontest.RunValues(t, func(t *testing.T) session.Values { return openAlone(t, server) })
+}
+
 func TestRedis_Throttle(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -87,6 +93,9 @@ func TestRedis_Cluster(t *testing.T) {
 		sessiontest.RunThrottle(t, func(t *testing.T, b session.Backoff) session.Throttle {
 			return open(t, redis.Config{URL: url, Prefix: fmt.Sprintf("test%d:", n.Add(1)), Timeout: 10 * time.Second, Backoff: b})
 		})
+	})
+	t.Run("values", func(t *testing.T) {
+		sessiontest.RunValues(t, func(t *testing.T) session.Values { return openCluster(t) })
 	})
 	for _, node := range nodes {
 		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
