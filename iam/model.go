@@ -172,6 +172,7 @@ type SAMLProvider struct {
 	Name       string
 	UUID       string
 	Metadata   string
+	EntityID   string // as the metadata have it
 	CreateDate time.Time
 	ValidUntil time.Time
 	Tags       []Tag

@@ -158,7 +158,7 @@ func (p *OIDCProvider) key() Record {
 }
 
 func (p *SAMLProvider) key() Record {
-	return Record{Kind: KindSAMLProvider, Account: p.Account, Name: p.Name, ID: p.ARN()}
+	return Record{Kind: KindSAMLProvider, Account: p.Account, Name: p.Name, ID: p.ARN(), Target: p.EntityID}
 }
 
 // ARN returns the user's ARN.

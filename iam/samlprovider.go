@@ -107,7 +107,7 @@ func (p *SAMLProvider) setMetadata(document string) error {
 	if err != nil {
 		return awserr.Wrap(awserr.InvalidInput, "Could not parse metadata", err)
 	}
-	p.Metadata, p.ValidUntil = document, m.ValidUntil
+	p.Metadata, p.EntityID, p.ValidUntil = document, m.EntityID, m.ValidUntil
 	if p.ValidUntil.IsZero() {
 		p.ValidUntil = p.CreateDate.AddDate(100, 0, 0)
 	}
@@ -390,6 +390,41 @@ func (d *Directory) SAMLProvider(ctx context.Context, a arn.ARN) (*saml.Provider
 		return nil, fmt.Errorf("SAML provider of %s: %w", a.Account, err)
 	}
 	return p, nil
+}
+
+// MaxSAMLProvidersOf bounds the answer of SAMLProvidersOf: each is a signature to check for somebody who has proven nothing.
+const MaxSAMLProvidersOf = 16
+
+// SAMLProvidersOf returns the providers, of all accounts, whose metadata have that entity id: who could have sent a response of that
+// issuer. Of more than MaxSAMLProvidersOf it returns the first. It reads the store each time.
+func (d *Directory) SAMLProvidersOf(ctx context.Context, entityID string) ([]*saml.Provider, error) {
+	if entityID == "" {
+		return nil, nil
+	}
+	var registered []arn.ARN
+	err := d.store.View(ctx, func(tx Tx) error {
+		registered = nil
+		records, err := tx.List(Query{Kind: KindSAMLProvider, Target: entityID, Limit: MaxSAMLProvidersOf})
+		for _, r := range records {
+			registered = append(registered, arn.ARN{Partition: arn.Partition, Service: "iam", Account: r.Account, Resource: "saml-provider/" + r.Name})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("SAML providers of an issuer: %w", err)
+	}
+	var providers []*saml.Provider
+	for _, a := range registered {
+		p, err := d.SAMLProvider(ctx, a)
+		if errors.Is(err, ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		providers = append(providers, p)
+	}
+	return providers, nil
 }
 
 // open returns the provider as assertions are verified with it.

@@ -28,7 +28,7 @@ const (
 	KindInstanceProfile Kind = "instance-profile" // ID AIPA…, Target role id or ""
 	KindMFADevice       Kind = "mfa-device"       // Name serial number, Target user id or ""
 	KindOIDCProvider    Kind = "oidc-provider"    // Name URL without scheme
-	KindSAMLProvider    Kind = "saml-provider"    // Name provider name
+	KindSAMLProvider    Kind = "saml-provider"    // Name provider name, Target entity id of its metadata
 	KindOutboundIssuer  Kind = "outbound-issuer"  // Parent account id, Name "issuer", ID the issuer's UUID
 	KindKeyRing         Kind = "key-ring"         // Account "", Name "ring": the signer's sealed key ring
 )

@@ -27,7 +27,7 @@ func (s *Server) adminRotateKey(w http.ResponseWriter, r *http.Request) {
 		s.adminAnswer(w, nil, err)
 		return
 	}
-	if all := append(signer.Purposes(), signer.IdentityPurposes()...); !slices.Contains(all, in.Purpose) {
+	if all := signer.AllPurposes(); !slices.Contains(all, in.Purpose) {
 		s.adminAnswer(w, nil, awserr.Newf(awserr.ValidationError, "there are no keys for %q, only for %v", in.Purpose, all))
 		return
 	}

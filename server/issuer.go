@@ -70,7 +70,7 @@ const (
 	jwksPath      = "/.well-known/jwks.json"
 )
 
-// documentHandler serves what third parties and relying services read to verify tokens. It needs no authentication.
+// documentHandler serves what third parties and relying services read to verify tokens, and identity providers about this installation. It needs no authentication.
 type documentHandler struct {
 	issuers   *issuers
 	algorithm string        // of session tokens
@@ -89,6 +89,7 @@ func (s *Server) documentHandler() http.Handler {
 		discoveryPath:                       h.sessionDiscovery,
 		issuerPath + "{id}" + jwksPath:      h.issuerKeys,
 		issuerPath + "{id}" + discoveryPath: h.issuerDiscovery,
+		metadataPath:                        s.saml.metadata,
 	} {
 		mux.Handle("GET "+path, h.serve(document)) // and HEAD
 	}
@@ -97,7 +98,7 @@ func (s *Server) documentHandler() http.Handler {
 
 // isDocument reports whether the documentHandler has the path.
 func isDocument(path string) bool {
-	return strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, issuerPath)
+	return strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, issuerPath) || path == metadataPath
 }
 
 func (h *documentHandler) serve(document func(*http.Request) (string, []byte, error)) http.Handler {

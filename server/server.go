@@ -218,7 +218,7 @@ func (s *Server) openServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.saml = &samlService{Directory: s.directory, cfg: s.cfg.SAML, guard: s.sessions}
+	s.saml = &samlService{Directory: s.directory, cfg: s.cfg.SAML, guard: s.sessions, signer: s.signer}
 	s.saml.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
 	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities, SAML: s.saml,
 		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})

@@ -40,19 +40,28 @@ func newRSAMaterial(random io.Reader) ([]byte, error) {
 func (d *document) ensureIdentity(now time.Time, random io.Reader) (bool, error) {
 	changed := false
 	for _, p := range IdentityPurposes() {
-		if d.find(p, Signing) != nil {
-			continue
+		started, err := d.start(p, now, random)
+		if err != nil {
+			return false, err
 		}
-		if d.find(p, Prepared) == nil {
-			if _, _, err := d.prepare(p, algorithmOf(p, ""), now, random); err != nil {
-				return false, err
-			}
-		}
-		k := d.find(p, Prepared)
-		k.State, k.SigningAt = Signing, now
-		changed = true
+		changed = changed || started
 	}
 	return changed, nil
+}
+
+// start gives a purpose a key that signs at once, if it has none. It reports whether d changed.
+func (d *document) start(p Purpose, now time.Time, random io.Reader) (bool, error) {
+	if d.find(p, Signing) != nil {
+		return false, nil
+	}
+	if d.find(p, Prepared) == nil {
+		if _, _, err := d.prepare(p, algorithmOf(p, ""), now, random); err != nil {
+			return false, err
+		}
+	}
+	k := d.find(p, Prepared)
+	k.State, k.SigningAt = Signing, now
+	return true, nil
 }
 
 // identityKeys are the keys of identity tokens in usable form. They are no part of what checks session tokens.

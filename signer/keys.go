@@ -40,7 +40,7 @@ func algorithmOf(p Purpose, tokenAlgorithm string) string {
 		return tokenAlgorithm
 	case SealingKey:
 		return sealingAlgorithm
-	case IdentityRS256Key:
+	case IdentityRS256Key, SAMLKey:
 		return RS256
 	case IdentityES384Key:
 		return ES384
@@ -109,6 +109,7 @@ type keyRing struct {
 	sealingKeys    map[string]*sealingKey // by the first segment of the tokens they seal
 
 	identity identityKeys
+	saml     samlKeys
 }
 
 func newKeyRing(d *document, version int64, issuer string) (*keyRing, error) {
@@ -165,6 +166,8 @@ func (r *keyRing) add(e entry, issuer string) error {
 		}
 	case IdentityRS256Key, IdentityES384Key:
 		return r.identity.add(e)
+	case SAMLKey:
+		return r.saml.add(e)
 	}
 	return nil
 }

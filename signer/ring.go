@@ -35,6 +35,8 @@ const (
 
 	IdentityRS256Key Purpose = "identity-rs256" // signs identity tokens for third parties by RS256
 	IdentityES384Key Purpose = "identity-es384" // by ES384
+
+	SAMLKey Purpose = "saml" // signs requests to SAML identity providers
 )
 
 // Purposes returns every purpose that the ring always has a key for: what sessions need.
@@ -43,24 +45,33 @@ func Purposes() []Purpose { return []Purpose{TokenKey, DerivationKey, SealingKey
 // IdentityPurposes returns the purposes whose first keys EnsureIdentityKeys makes.
 func IdentityPurposes() []Purpose { return []Purpose{IdentityRS256Key, IdentityES384Key} }
 
-func allPurposes() []Purpose { return append(Purposes(), IdentityPurposes()...) }
+// AllPurposes returns every purpose that keys can have.
+func AllPurposes() []Purpose { return append(append(Purposes(), IdentityPurposes()...), SAMLKey) }
 
 func (p Purpose) forIdentity() bool { return slices.Contains(IdentityPurposes(), p) }
 
 // lifetime is how long that which a key of the purpose made is good.
 func (p Purpose) lifetime() time.Duration {
-	if p.forIdentity() {
+	switch {
+	case p.forIdentity():
 		return MaxIdentityLifetime
+	case p == SAMLKey:
+		return samlRequestLifetime
+	default:
+		return MaxLifetime
 	}
-	return MaxLifetime
 }
 
 // cachedFor is how long others may go on with a copy of the published keys in which a new one is missing.
 func (p Purpose) cachedFor() time.Duration {
-	if p.forIdentity() {
+	switch {
+	case p.forIdentity():
 		return IdentityKeysMaxAge
+	case p == SAMLKey:
+		return SAMLKeysMaxAge
+	default:
+		return 0 // nodes alone use them, and reload within the delay
 	}
-	return 0 // nodes alone use them, and reload within the delay
 }
 
 // State is where a key stands in its life, which goes through them in this order.
@@ -243,10 +254,11 @@ func (d *document) prune() {
 }
 
 // maintain does what is due at now: it removes keys that nothing needs, lets prepared keys sign that were published long enough,
-// and prepares a successor for each key that has signed for the time every (0: forever). It reports whether d changed.
+// and prepares a successor for each key that has signed for the time every (0: forever; a SAML key: always forever, because people have to
+// tell identity providers). It reports whether d changed.
 func (d *document) maintain(tokenAlgorithm string, delay, every time.Duration, now time.Time, random io.Reader) (bool, error) {
 	changed := len(d.retire(now)) > 0
-	for _, p := range allPurposes() {
+	for _, p := range AllPurposes() {
 		if next := d.find(p, Prepared); next != nil {
 			if now.Before(next.signsFrom(delay)) {
 				continue
@@ -257,7 +269,7 @@ func (d *document) maintain(tokenAlgorithm string, delay, every time.Duration, n
 			changed = true
 			continue
 		}
-		if k := d.find(p, Signing); every > 0 && k != nil && !now.Before(k.SigningAt.Add(every)) {
+		if k := d.find(p, Signing); every > 0 && k != nil && p != SAMLKey && !now.Before(k.SigningAt.Add(every)) {
 			if _, _, err := d.prepare(p, algorithmOf(p, tokenAlgorithm), now, random); err != nil {
 				return false, err
 			}

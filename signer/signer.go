@@ -202,7 +202,7 @@ func (s *Signer) Keys() []KeyInfo { return slices.Clone(s.ring.Load().infos) }
 // Prepare adds a key of that purpose to the ring, which every node accepts once it has reloaded, and which Rotate or Maintain
 // lets sign after Config.PublishDelay. A key that is prepared already is returned as it is.
 func (s *Signer) Prepare(ctx context.Context, p Purpose) (KeyInfo, error) {
-	if !slices.Contains(allPurposes(), p) {
+	if !slices.Contains(AllPurposes(), p) {
 		return KeyInfo{}, fmt.Errorf("key purpose %q is unknown", p)
 	}
 	var prepared KeyInfo
@@ -215,7 +215,7 @@ func (s *Signer) Prepare(ctx context.Context, p Purpose) (KeyInfo, error) {
 
 // Rotate lets the prepared key of that purpose sign from now on, and retires the one that did. Errors match ErrNotPrepared, or
 // ErrNotPublished if it was prepared less than Config.PublishDelay ago, so that a node may not know it yet; for keys of identity
-// tokens IdentityKeysMaxAge is added.
+// tokens IdentityKeysMaxAge is added, for SAML keys SAMLKeysMaxAge.
 func (s *Signer) Rotate(ctx context.Context, p Purpose) (KeyInfo, error) {
 	var signing KeyInfo
 	err := s.update(ctx, func(d *document, now time.Time) (_ bool, err error) {

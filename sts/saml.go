@@ -174,6 +174,8 @@ func samlError(err error) error {
 		text = "Response does not contain the required audience."
 	case errors.Is(err, saml.ErrRecipient):
 		text = "Response is not addressed to this service."
+	case errors.Is(err, saml.ErrInResponseTo):
+		text = "Response and assertion answer different requests."
 	case errors.Is(err, saml.ErrNotYetValid):
 		text = "Response is not valid yet"
 	case errors.Is(err, saml.ErrProviderExpired):

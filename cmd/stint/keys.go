@@ -52,7 +52,7 @@ func instant(t time.Time) string {
 
 func keysRotate(ctx context.Context, p program, args []string) error {
 	f := newFlags(p, "keys rotate")
-	purpose := f.String("purpose", string(signer.TokenKey), "what the key is for: token, derivation, sealing, identity-rs256 or identity-es384")
+	purpose := f.String("purpose", string(signer.TokenKey), "what the key is for: token, derivation, sealing, identity-rs256, identity-es384 or saml")
 	print := f.output()
 	cfg, err := f.load(args, 0)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -18,6 +19,9 @@ const (
 	MaxMetadataSize = 10_000_000
 	maxKeys         = 10
 	minRSABits      = 2048 // AWS takes 1024, which is no longer enough (NIST SP 800-131A)
+	maxRSABits      = 8192 // more cost too much to check
+	maxEndpoints    = 16   // of a kind
+	maxLocation     = 2048 // characters
 )
 
 // Metadata is what a provider's metadata say: who it is and which keys sign for it. It is immutable.
@@ -25,7 +29,17 @@ type Metadata struct {
 	EntityID   string
 	ValidUntil time.Time // zero: for good
 
+	SSO                     []Endpoint // SingleSignOnService: where requests go, in the provider's order; may be empty
+	SLO                     []Endpoint // SingleLogoutService
+	WantAuthnRequestsSigned bool
+
 	keys []crypto.PublicKey
+}
+
+// Endpoint is a place of a provider that the browser is sent to.
+type Endpoint struct {
+	Binding  Binding // HTTPRedirect or HTTPPost: others are passed over
+	Location string  // an http or https URL
 }
 
 // ParseMetadata reads a SAML 2.0 metadata document with one EntityDescriptor that has the role of an identity provider. Certificates
@@ -59,7 +73,56 @@ func ParseMetadata(document string) (*Metadata, error) {
 			return nil, err
 		}
 	}
+	if err := m.readEndpoints(role); err != nil {
+		return nil, err
+	}
 	return m, m.readKeys(role)
+}
+
+// readEndpoints reads where the browser is sent to. A location that is none is refused: it would end up in a page and in a header.
+func (m *Metadata) readEndpoints(role *node) (err error) {
+	if text, given := role.attr("WantAuthnRequestsSigned"); given {
+		if m.WantAuthnRequestsSigned, err = boolean(text); err != nil {
+			return err
+		}
+	}
+	if m.SSO, err = endpoints(role, "SingleSignOnService"); err != nil {
+		return err
+	}
+	m.SLO, err = endpoints(role, "SingleLogoutService")
+	return err
+}
+
+func endpoints(role *node, name string) ([]Endpoint, error) {
+	var found []Endpoint
+	for _, n := range role.elements(metadataNamespace, name) {
+		binding, _ := n.attr("Binding")
+		if b := Binding(binding); b != HTTPRedirect && b != HTTPPost {
+			continue
+		}
+		location, _ := n.attr("Location")
+		u, err := url.Parse(location)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
+			strings.ContainsAny(location, "# \"<>\\") || len(location) > maxLocation {
+			return nil, malformed("Location of " + name + " is not an http or https URL")
+		}
+		if len(found) == maxEndpoints {
+			return nil, malformed("too many " + name)
+		}
+		found = append(found, Endpoint{Binding(binding), location})
+	}
+	return found, nil
+}
+
+// boolean reads an xs:boolean.
+func boolean(text string) (bool, error) {
+	switch strings.TrimSpace(text) {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	}
+	return false, malformed("not a boolean")
 }
 
 // limit takes over validUntil if it is the earliest.
@@ -118,7 +181,7 @@ func certificateKey(n *node) (crypto.PublicKey, error) {
 	}
 	switch key := certificate.PublicKey.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSABits || key.N.BitLen() > 8192 {
+		if key.N.BitLen() < minRSABits || key.N.BitLen() > maxRSABits {
 			return nil, malformed("RSA key is not of 2048 to 8192 bits")
 		}
 		return key, nil

@@ -42,7 +42,7 @@ func ParsePrivateKey(text string) (*rsa.PrivateKey, error) {
 			return nil, malformed("private key is not of RSA")
 		}
 	}
-	if bits := key.N.BitLen(); bits < minRSABits || bits > 8192 {
+	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 		return nil, malformed("private key is not of 2048 to 8192 bits")
 	}
 	return key, nil

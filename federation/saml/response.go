@@ -36,6 +36,18 @@ type Expected struct {
 	Endpoints  []string          // URLs at which responses are received: allowed as Recipient and Destination
 	Audiences  []string          // allowed beside the Endpoints
 	Now        time.Time
+
+	// Answers judges which request a response may answer, by its ID; "" stands for an unsolicited response. nil: any, for one who knows of
+	// no requests.
+	Answers func(requestID string) bool
+}
+
+// Unsolicited is for Expected.Answers: a response that the provider made of its own accord, and no other.
+func Unsolicited(requestID string) bool { return requestID == "" }
+
+// AnswerTo is for Expected.Answers: the response to a request, and no other.
+func AnswerTo(requestID string) func(string) bool {
+	return func(id string) bool { return requestID != "" && id == requestID }
 }
 
 // Assertion is what a provider says of a subject. Every value of it was covered by a signature that holds.
@@ -45,6 +57,7 @@ type Assertion struct {
 	NameID              string
 	Format              string // of NameID
 	Recipient           string
+	InResponseTo        string // ID of the request that is answered; empty: unsolicited
 	IssueInstant        time.Time
 	NotOnOrAfter        time.Time // the earliest, without skew
 	SessionNotOnOrAfter time.Time // when the subject's session ends; zero: not said
@@ -53,20 +66,13 @@ type Assertion struct {
 }
 
 // Verify decodes and verifies a response, and returns its only assertion. Signature comes before meaning: the errors ErrIssuer,
-// ErrAudience, ErrRecipient, ErrNotYetValid, ErrStale, ErrSubject and *ExpiredError are of a genuine assertion. The others are ErrEncoding,
+// ErrAudience, ErrRecipient, ErrInResponseTo, ErrNotYetValid, ErrStale, ErrSubject and *ExpiredError are of a genuine assertion. The others are ErrEncoding,
 // ErrMalformed, ErrUntrusted, ErrDecryption, ErrRejected and ErrProviderExpired. Safe for concurrent use.
 func Verify(response string, e *Expected) (*Assertion, error) {
-	if len(response) > MaxResponseSize {
-		return nil, malformed("response is too large")
-	}
 	if until := e.Provider.ValidUntil; !until.IsZero() && !e.Now.Before(until) {
 		return nil, fmt.Errorf("%w: since %s", ErrProviderExpired, until.UTC().Format(time.RFC3339))
 	}
-	document, err := decodeResponse(response)
-	if err != nil {
-		return nil, err
-	}
-	root, err := parse(string(document), nil, false)
+	root, err := parseResponse(response)
 	if err != nil {
 		return nil, err
 	}
@@ -77,14 +83,27 @@ func Verify(response string, e *Expected) (*Assertion, error) {
 	return read(root, assertion, e)
 }
 
-// proven returns the response's only assertion once a signature proves it.
-func proven(root *node, e *Expected) (*node, error) {
+// parseResponse decodes and parses a response, and checks its shape.
+func parseResponse(response string) (*node, error) {
+	if len(response) > MaxResponseSize {
+		return nil, malformed("response is too large")
+	}
+	document, err := decodeResponse(response)
+	if err != nil {
+		return nil, err
+	}
+	root, err := parse(string(document), nil, false)
+	if err != nil {
+		return nil, err
+	}
 	if !root.is(protocolNamespace, "Response") {
 		return nil, malformed("document element is not Response")
 	}
-	if err := wellFormed(root); err != nil {
-		return nil, err
-	}
+	return root, wellFormed(root)
+}
+
+// proven returns the response's only assertion once a signature proves it.
+func proven(root *node, e *Expected) (*node, error) {
 	id, _ := root.attr("ID")
 	responseSigned, err := verifySignature(root, id, e.Provider.keys)
 	if err != nil {
@@ -283,6 +302,23 @@ func (a *Assertion) readSubject(root, n *node, e *Expected) error {
 	}
 	if a.Recipient, _ = data.attr("Recipient"); !contains(e.Endpoints, a.Recipient) {
 		return ErrRecipient
+	}
+	return a.readInResponseTo(root, data, e)
+}
+
+// readInResponseTo reads which request is answered (SAML 2.0 Profiles, section 4.1.4.2 and 4.1.5). The confirmation's word counts, which a
+// signature always covers; the response's, which need not be signed, can only contradict it. Where nobody judges, it may also stand alone:
+// some providers write it there only.
+func (a *Assertion) readInResponseTo(root, data *node, e *Expected) error {
+	var given bool
+	if a.InResponseTo, given = data.attr("InResponseTo"); len(a.InResponseTo) > maxID {
+		return malformed("InResponseTo is too long")
+	}
+	if outer, also := root.attr("InResponseTo"); also && outer != a.InResponseTo && (given || e.Answers != nil) {
+		return fmt.Errorf("response and subject confirmation differ: %w", ErrInResponseTo)
+	}
+	if e.Answers != nil && !e.Answers(a.InResponseTo) {
+		return ErrInResponseTo
 	}
 	return nil
 }

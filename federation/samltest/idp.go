@@ -127,6 +127,8 @@ type Response struct {
 	Destination     string
 	ResponseIssuer  string
 	Status          string
+	InResponseTo    string // of the response
+	ConfirmsRequest string // InResponseTo of the subject's confirmation
 	Issuer          string
 	NameID          string
 	Format          string
@@ -223,9 +225,9 @@ func (r *Response) assertion() string {
 	if r.NameID != "" {
 		fmt.Fprintf(&b, `<saml:NameID%s>%s</saml:NameID>`, attribute("Format", r.Format), r.NameID)
 	}
-	fmt.Fprintf(&b, `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData%s%s>`+
+	fmt.Fprintf(&b, `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData%s%s%s>`+
 		`</saml:SubjectConfirmationData></saml:SubjectConfirmation></saml:Subject>`,
-		attribute("NotOnOrAfter", stamp(r.ConfirmedUntil)), attribute("Recipient", r.Recipient))
+		attribute("InResponseTo", r.ConfirmsRequest), attribute("NotOnOrAfter", stamp(r.ConfirmedUntil)), attribute("Recipient", r.Recipient))
 	fmt.Fprintf(&b, `<saml:Conditions%s%s>`, attribute("NotBefore", stamp(r.NotBefore)), attribute("NotOnOrAfter", stamp(r.NotOnOrAfter)))
 	for _, a := range r.Audiences {
 		fmt.Fprintf(&b, `<saml:AudienceRestriction><saml:Audience>%s</saml:Audience></saml:AudienceRestriction>`, a)
@@ -248,9 +250,10 @@ func (r *Response) response(assertion string) string {
 	if r.ResponseIssuer != "" {
 		issuer = fmt.Sprintf(`<saml:Issuer%s>%s</saml:Issuer>`, saml, r.ResponseIssuer)
 	}
-	return fmt.Sprintf(`<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol"%s%s%s Version="2.0">%s`+
+	return fmt.Sprintf(`<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol"%s%s%s%s Version="2.0">%s`+
 		`<samlp:Status><samlp:StatusCode Value="%s"></samlp:StatusCode></samlp:Status>%s</samlp:Response>`,
-		attribute("Destination", r.Destination), attribute("ID", r.ID), attribute("IssueInstant", stamp(r.IssueInstant)), issuer, r.Status, assertion)
+		attribute("Destination", r.Destination), attribute("ID", r.ID), attribute("InResponseTo", r.InResponseTo),
+		attribute("IssueInstant", stamp(r.IssueInstant)), issuer, r.Status, assertion)
 }
 
 const dsig = ` xmlns:ds="http://www.w3.org/2000/09/xmldsig#"`
