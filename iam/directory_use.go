@@ -37,7 +37,7 @@ type lastUses struct {
 	dropped int
 }
 
-// Used notes that a long-lived access key or a role was used. It is written to the store within FlushInterval, by Run; the
+// Used notes that a long-lived access key, a role, or by its unique id a user's password was used. It is written to the store within FlushInterval, by Run; the
 // caller waits for nothing.
 func (d *Directory) Used(id, service, region string, at time.Time) {
 	d.uses.note(id, lastUse{at: at, service: service, region: region})
@@ -161,6 +161,17 @@ func writeUse(tx Tx, id string, u lastUse, now time.Time) error {
 		}
 		k.LastUsed, k.LastUsedService, k.LastUsedRegion = u.at, u.service, u.region
 		return put(tx, k)
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	user, err := byID[User](tx, id)
+	if err == nil {
+		if !u.supersedes(user.PasswordLastUsed, now) {
+			return nil
+		}
+		user.PasswordLastUsed = u.at
+		return put(tx, user)
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return err

@@ -99,6 +99,12 @@ func fold(name string) string { return strings.ToLower(name) }
 // versionKey is the record name of a policy version: in the order of numbers.
 func versionKey(number int) string { return fmt.Sprintf("v%06d", number) }
 
+// Names of records that their owner has at most one of.
+const (
+	loginProfileName   = "password"
+	passwordPolicyName = "policy"
+)
+
 func (a *Account) key() Record { return Record{Kind: KindAccount, Name: a.ID, ID: a.ID} }
 
 func (a *Alias) key() Record {
@@ -151,6 +157,14 @@ func (p *InstanceProfile) key() Record {
 
 func (d *MFADevice) key() Record {
 	return Record{Kind: KindMFADevice, Account: d.Account, Name: d.Serial, ID: d.Serial, Target: d.Owner}
+}
+
+func (l *LoginProfile) key() Record {
+	return Record{Kind: KindLoginProfile, Account: l.Account, Parent: l.UserID, Name: loginProfileName}
+}
+
+func (p *PasswordPolicy) key() Record {
+	return Record{Kind: KindPasswordPolicy, Account: p.Account, Name: passwordPolicyName}
 }
 
 func (p *OIDCProvider) key() Record {

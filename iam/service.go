@@ -24,6 +24,7 @@ type Config struct {
 	Managed   ManagedCatalog
 	Outbound  Outbound // outbound federation
 	Codes     *mfa.Verifier
+	Passwords *Passwords
 	Issuers   Issuers // default: any, but for those on this machine
 	Quotas    Quotas  // default DefaultQuotas()
 	KeyPrefix string  // of long-lived access key ids; default "AKIA"
@@ -35,16 +36,17 @@ type Config struct {
 // had through lookups that ask for the action. Inputs have been validated against their shape by the dispatcher.
 // Safe for concurrent use.
 type Service struct {
-	dir      *Directory
-	master   *seal.Key
-	managed  ManagedCatalog
-	outbound Outbound
-	codes    *mfa.Verifier
-	issuers  Issuers
-	quotas   Quotas
-	prefix   string
-	now      func() time.Time
-	rand     io.Reader
+	dir       *Directory
+	master    *seal.Key
+	managed   ManagedCatalog
+	outbound  Outbound
+	codes     *mfa.Verifier
+	passwords *Passwords
+	issuers   Issuers
+	quotas    Quotas
+	prefix    string
+	now       func() time.Time
+	rand      io.Reader
 }
 
 // NewService makes a Service.
@@ -60,8 +62,7 @@ func NewService(cfg Config) *Service {
 	}
 	return &Service{
 		dir: cfg.Directory, master: cfg.Master, managed: cfg.Managed, outbound: cfg.Outbound, issuers: cfg.Issuers, codes: cfg.Codes,
-		quotas: cfg.Quotas,
-		prefix: cfg.KeyPrefix, now: cfg.Now, rand: cfg.Rand,
+		passwords: cfg.Passwords, quotas: cfg.Quotas, prefix: cfg.KeyPrefix, now: cfg.Now, rand: cfg.Rand,
 	}
 }
 

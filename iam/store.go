@@ -27,6 +27,8 @@ const (
 	KindAccessKey       Kind = "access-key"       // Parent user id (root: account id), Name and ID access key id
 	KindInstanceProfile Kind = "instance-profile" // ID AIPA…, Target role id or ""
 	KindMFADevice       Kind = "mfa-device"       // Name serial number, Target user id or ""
+	KindLoginProfile    Kind = "login-profile"    // Parent user id, Name "password"
+	KindPasswordPolicy  Kind = "password-policy"  // Name "policy"
 	KindOIDCProvider    Kind = "oidc-provider"    // Name URL without scheme
 	KindSAMLProvider    Kind = "saml-provider"    // Name provider name, Target entity id of its metadata
 	KindOutboundIssuer  Kind = "outbound-issuer"  // Parent account id, Name "issuer", ID the issuer's UUID

@@ -180,7 +180,7 @@ type DeleteUserInput struct {
 	UserName string `aws:"UserName,required" len:"1,128" pattern:"entityName"`
 }
 
-// DeleteUser removes a user who has no keys, devices, policies and groups any more.
+// DeleteUser removes a user who has no password, keys, devices, policies and groups any more.
 func (s *Service) DeleteUser(ctx context.Context, c *authn.Caller, in *DeleteUserInput) error {
 	return s.update(ctx, func(tx Tx) error {
 		u, err := s.user(tx, access{caller: c, action: "iam:DeleteUser"}, in.UserName)
@@ -200,6 +200,9 @@ func (s *Service) DeleteUser(ctx context.Context, c *authn.Caller, in *DeleteUse
 // withoutBelongings refuses to delete a user who still has what AWS wants gone first.
 func withoutBelongings(tx Tx, u *User) error {
 	own := Query{Account: u.Account, Parent: u.ID}
+	if err := without[LoginProfile](tx, own, "must delete login profile first."); err != nil {
+		return err
+	}
 	if err := without[AccessKey](tx, own, "must delete access keys first."); err != nil {
 		return err
 	}

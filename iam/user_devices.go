@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"time"
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
@@ -10,38 +9,6 @@ import (
 
 // This file answers what tools ask before they delete a user about kinds of credentials that stint does not have. Such a list is
 // empty for every user, and truthfully so.
-
-// GetLoginProfileInput is the input of GetLoginProfile.
-type GetLoginProfileInput struct {
-	UserName string `aws:"UserName" len:"1,64" pattern:"entityName"` // default: the caller
-}
-
-// GetLoginProfileOutput is the output of GetLoginProfile.
-type GetLoginProfileOutput struct {
-	LoginProfile LoginProfile `aws:"LoginProfile"`
-}
-
-// LoginProfile is a user's console password, of which stint has none.
-type LoginProfile struct {
-	UserName              string    `aws:"UserName"`
-	CreateDate            time.Time `aws:"CreateDate"`
-	PasswordResetRequired bool      `aws:"PasswordResetRequired"`
-}
-
-// GetLoginProfile tells that a user has no console password.
-func (s *Service) GetLoginProfile(ctx context.Context, c *authn.Caller, in *GetLoginProfileInput) (*GetLoginProfileOutput, error) {
-	return read(ctx, s, func(tx Tx) (*GetLoginProfileOutput, error) {
-		o, err := s.owner(tx, access{caller: c, action: "iam:GetLoginProfile"}, in.UserName)
-		if err != nil {
-			return nil, err
-		}
-		name := o.name()
-		if name == "" {
-			name = "root"
-		}
-		return nil, awserr.New(awserr.NoSuchEntity, "Login Profile for User "+name+" cannot be found.")
-	})
-}
 
 // Absent stands for an item of a list that is always empty.
 type Absent struct{}

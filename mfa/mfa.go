@@ -77,6 +77,39 @@ func (v *Verifier) Verify(ctx context.Context, d *Device, code secret.String) er
 	return v.settle(ctx, d.ID, ok, func() error { return v.consume(ctx, d, matched) })
 }
 
+// VerifyAny is Verify for a principal who does not say which of its devices shows the code. It returns the index of the device whose code it was, and
+// consumes the step of that one. A wrong code counts as a failure of each device, a right one takes those of all back; a device that is
+// to wait for its failures is not asked.
+func (v *Verifier) VerifyAny(ctx context.Context, devices []*Device, code secret.String) (index int, err error) {
+	at := v.step()
+	refusal := error(ErrInvalidCode)
+	index = -1
+	var step int64
+	for i, d := range devices {
+		matched, ok := match(d.Seed, code, at+int64(d.Offset)-window, at+int64(d.Offset)+window)
+		switch err := v.attempt(ctx, d.ID); {
+		case errors.Is(err, ErrThrottled):
+			refusal = err
+		case err != nil:
+			return 0, err
+		case ok:
+			index, step = i, matched
+		}
+	}
+	if index < 0 {
+		return 0, refusal
+	}
+	if err := v.consume(ctx, devices[index], step); err != nil {
+		return 0, err
+	}
+	for _, d := range devices {
+		if err := v.succeed(ctx, d.ID); err != nil {
+			return 0, err
+		}
+	}
+	return index, nil
+}
+
 // VerifyUnknown takes the time of a Verify whose code is wrong, and refuses like it. It is for a serial number that names no device of the
 // principal: how long a refusal takes must not tell which devices there are.
 func (v *Verifier) VerifyUnknown(ctx context.Context, principal string, code secret.String) error {
@@ -116,13 +149,8 @@ func (v *Verifier) pair(ctx context.Context, d *Device, first, second secret.Str
 // settle decides an attempt. It is counted before anything depends on whether the codes matched, so that racing guesses are no more than
 // others, and taken back once consume has passed.
 func (v *Verifier) settle(ctx context.Context, name string, matched bool, consume func() error) error {
-	name = "mfa/" + name
-	allowed, err := v.cfg.Throttle.Attempt(ctx, name)
-	if err != nil {
-		return fmt.Errorf("throttle of MFA codes: %w", err)
-	}
-	if !allowed {
-		return ErrThrottled
+	if err := v.attempt(ctx, name); err != nil {
+		return err
 	}
 	if !matched {
 		return ErrInvalidCode
@@ -130,7 +158,22 @@ func (v *Verifier) settle(ctx context.Context, name string, matched bool, consum
 	if err := consume(); err != nil {
 		return err
 	}
-	if err := v.cfg.Throttle.Succeed(ctx, name); err != nil {
+	return v.succeed(ctx, name)
+}
+
+func (v *Verifier) attempt(ctx context.Context, name string) error {
+	allowed, err := v.cfg.Throttle.Attempt(ctx, "mfa/"+name)
+	if err != nil {
+		return fmt.Errorf("throttle of MFA codes: %w", err)
+	}
+	if !allowed {
+		return ErrThrottled
+	}
+	return nil
+}
+
+func (v *Verifier) succeed(ctx context.Context, name string) error {
+	if err := v.cfg.Throttle.Succeed(ctx, "mfa/"+name); err != nil {
 		return fmt.Errorf("throttle of MFA codes: %w", err)
 	}
 	return nil

@@ -16,7 +16,7 @@ var layers = [][]string{
 	// leaves
 	{"arn", "awserr", "secret", "seal"},
 	// engines
-	{"policy", "sigv4", "signer", "session", "mfa", "audit", "shape", "federation/oidc", "federation/saml"},
+	{"policy", "sigv4", "signer", "session", "mfa", "password", "audit", "shape", "federation/oidc", "federation/saml"},
 	// readers of an engine's documents
 	{"policy/lint", "policy/casefile", "sigv4/grpcsig", "proto/stint/sts/v1"},
 	// identity

@@ -25,6 +25,7 @@ import (
 	"github.com/stint-sts/stint/iam/managed"
 	"github.com/stint-sts/stint/iam/store"
 	"github.com/stint-sts/stint/mfa"
+	"github.com/stint-sts/stint/password"
 	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/server/grpcapi"
@@ -51,6 +52,7 @@ type Server struct {
 	saml      *samlService
 	sessions  sessionState
 	codes     *mfa.Verifier
+	passwords *iam.Passwords
 	audit     *audit.Recorder
 	iam       *iam.Service
 	sts       *sts.Service
@@ -119,9 +121,16 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 	s.jobs = append(s.jobs, s.directory.Run)
 	s.issuers = &issuers{directory: s.directory}
 	s.issuers.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
+	hasher, err := password.New(password.Config{Rand: rand.Reader})
+	if err != nil {
+		return err
+	}
+	s.passwords = iam.NewPasswords(iam.PasswordsConfig{
+		Directory: s.directory, Hasher: hasher, Throttle: s.sessions, Codes: s.codes, Now: time.Now,
+	})
 	s.iam = iam.NewService(iam.Config{
 		Directory: s.directory, Master: s.master, Managed: policies, Outbound: s.issuers,
-		Issuers: s.cfg.issuerRules(s.log), Codes: s.codes, Quotas: s.cfg.Quotas,
+		Issuers: s.cfg.issuerRules(s.log), Codes: s.codes, Passwords: s.passwords, Quotas: s.cfg.Quotas,
 		KeyPrefix: s.cfg.LongLivedPrefix, Now: time.Now, Rand: rand.Reader,
 	})
 	return nil
