@@ -25,8 +25,9 @@ lint:
 proto: ## lint the .proto files and generate their Go code
 	./scripts/proto.sh
 
-tools: ## install what the tests need and the machine lacks
+tools: ## install what the tests need and the machine lacks, and build Dex
 	./scripts/tools.sh
+	@CGO_ENABLED=0 $(GO) -C federation/idptest/dex tool -n dex >/dev/null || echo "Dex cannot be built: tests with it skip" >&2
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	./scripts/fuzz.sh $(FUZZTIME)

@@ -42,7 +42,10 @@ var layers = [][]string{
 }
 
 // forTests may be imported by tests only, and may import anything below the wiring.
-var forTests = map[string]bool{"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true, "federation/oidctest": true, "federation/samltest": true}
+var forTests = map[string]bool{
+	"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true,
+	"federation/oidctest": true, "federation/idptest": true, "federation/samltest": true,
+}
 
 func TestImportsGoDownOnly(t *testing.T) {
 	t.Parallel()
