@@ -19,10 +19,18 @@ import (
 	"github.com/stint-sts/stint/signer"
 )
 
+// PasswordHasher hashes passwords and checks them, as *password.Hasher does. Errors match password.ErrBusy or the context's.
+type PasswordHasher interface {
+	Hash(ctx context.Context, given secret.String) (*password.Hash, error)
+	Verify(ctx context.Context, hash *password.Hash, given secret.String) (bool, error)
+	VerifyUnknown(ctx context.Context, given secret.String) error
+	Outdated(hash *password.Hash) bool
+}
+
 // PasswordsConfig is what Passwords need; all fields are required.
 type PasswordsConfig struct {
 	Directory *Directory
-	Hasher    *password.Hasher
+	Hasher    PasswordHasher
 	Throttle  session.Throttle
 	Codes     *mfa.Verifier
 	Now       func() time.Time

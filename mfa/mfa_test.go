@@ -403,3 +403,76 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// A principal with several devices does not say which of them shows the code.
+func TestVerifyAny(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	phone, laptop, late := newDevice(t), newDevice(t), newDevice(t)
+	phone.ID, laptop.ID, late.ID = "phone", "laptop", "late"
+	late.Offset = -5
+	devices := []*mfa.Device{phone, laptop, late}
+	for _, row := range []struct {
+		name string
+		code secret.String
+		want int // device; -1: refused
+	}{
+		{"a code of the first device", code(phone, 0), 0},
+		{"the same code again", code(phone, 0), -1},
+		{"a code of the second device", code(laptop, 1), 1},
+		{"a code of a device whose clock is late", code(late, -5), 2},
+		{"a code of that device by our clock", code(late, 1), -1},
+		{"a code of nobody", code(newDevice(t), 0), -1},
+		{"no code", secret.String{}, -1},
+	} {
+		got, err := c.VerifyAny(t.Context(), devices, row.code)
+		if row.want < 0 && !errors.Is(err, mfa.ErrInvalidCode) || row.want >= 0 && (err != nil || got != row.want) {
+			t.Errorf("%s: device %d, %v; want %d", row.name, got, err, row.want)
+		}
+	}
+	if _, err := c.VerifyAny(t.Context(), nil, code(phone, 1)); !errors.Is(err, mfa.ErrInvalidCode) {
+		t.Errorf("without devices: %v", err)
+	}
+}
+
+func TestVerifyAny_Throttle(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	phone, laptop := newDevice(t), newDevice(t)
+	phone.ID, laptop.ID = "phone", "laptop"
+	devices, wrong := []*mfa.Device{phone, laptop}, code(newDevice(t), 0)
+	for range free - 1 {
+		if _, err := c.VerifyAny(t.Context(), devices, wrong); !errors.Is(err, mfa.ErrInvalidCode) || errors.Is(err, mfa.ErrThrottled) {
+			t.Fatalf("a wrong code: %v", err)
+		}
+	}
+	if _, err := c.VerifyAny(t.Context(), devices, code(laptop, 0)); err != nil {
+		t.Fatalf("the last attempt before the wait: %v", err)
+	}
+	if len(c.failures) != 0 {
+		t.Errorf("a right code of one device leaves failures: %v", c.failures)
+	}
+	for range free {
+		_ = c.Verify(t.Context(), phone, wrong)
+	}
+	if got, err := c.VerifyAny(t.Context(), devices, code(laptop, 1)); err != nil || got != 1 {
+		t.Errorf("a device waits, the other does not: device %d, %v", got, err)
+	}
+	for range free {
+		_, _ = c.VerifyAny(t.Context(), devices, wrong)
+	}
+	if _, err := c.VerifyAny(t.Context(), devices, code(phone, 0)); !errors.Is(err, mfa.ErrThrottled) {
+		t.Errorf("a right code while both wait: %v", err)
+	}
+}
+
+func TestVerifyAny_FailsClosed(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Attempt", "Consume", "Succeed"} {
+		c, d := newClock(), newDevice(t)
+		c.err[method] = errors.New("down")
+		if _, err := c.VerifyAny(t.Context(), []*mfa.Device{d}, code(d, 0)); err == nil || errors.Is(err, mfa.ErrInvalidCode) {
+			t.Errorf("%s is down: %v", method, err)
+		}
+	}
+}
