@@ -104,7 +104,7 @@ func (l *listeners) grpcTLS(clientCAs *x509.CertPool) *tls.Config {
 	if l.cert == nil {
 		return nil
 	}
-	cfg := l.cert.config("h2")
+	cfg := l.cert.Config("h2")
 	if clientCAs != nil {
 		cfg.ClientCAs, cfg.ClientAuth = clientCAs, tls.VerifyClientCertIfGiven
 	}

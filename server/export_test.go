@@ -28,13 +28,7 @@ func NewHTTPServer(h http.Handler) *http.Server {
 	return s.httpServer(h)
 }
 
-// Certificate is what serves the certificate of the listeners.
-type Certificate = certificate
-
-// NewCertificate reads the certificate for the first time.
-var NewCertificate = newCertificate
-
 // ServedBy is what a handshake shows.
 func ServedBy(c *Certificate) (*tls.Certificate, error) {
-	return c.config("h2").GetCertificate(&tls.ClientHelloInfo{})
+	return c.Config("h2").GetCertificate(&tls.ClientHelloInfo{})
 }

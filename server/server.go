@@ -399,7 +399,7 @@ type Addresses struct {
 
 type listeners struct {
 	http, grpc, ops, admin net.Listener
-	cert                   *certificate // nil without TLS
+	cert                   *Certificate // nil without TLS
 	jobs                   []func(context.Context) error
 }
 
@@ -412,7 +412,7 @@ func (s *Server) listen(ctx context.Context) (_ *listeners, err error) {
 		}
 	}()
 	if s.cfg.TLSCert != "" {
-		if l.cert, err = newCertificate(s.cfg.TLSCert, s.cfg.TLSKey, s.log); err != nil {
+		if l.cert, err = NewCertificate(s.cfg.TLSCert, s.cfg.TLSKey, s.log); err != nil {
 			return nil, err
 		}
 		l.jobs = append(l.jobs, l.cert.Run)
@@ -434,7 +434,7 @@ func (s *Server) listen(ctx context.Context) (_ *listeners, err error) {
 		// A slow connection costs memory until its time is up: more than so many wait in the kernel.
 		ln = netutil.LimitListener(ln, s.cfg.MaxConnections)
 		if *p.into = ln; l.cert != nil && p.protocols != nil {
-			*p.into = tls.NewListener(ln, l.cert.config(p.protocols...))
+			*p.into = tls.NewListener(ln, l.cert.Config(p.protocols...))
 		}
 	}
 	l.admin, err = listenAdmin(ctx, s.data.file(adminSocket))

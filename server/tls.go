@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// certificate serves the certificate of all listeners, and the new one as soon as its files have changed.
-type certificate struct {
+// Certificate is the certificate of listeners, and the new one soon after its files have changed, as long as Run runs. It is safe
+// for concurrent use.
+type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
@@ -21,15 +22,16 @@ type certificate struct {
 // certificateCheck is how often the files are looked at.
 const certificateCheck = 5 * time.Second
 
-func newCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
+// NewCertificate reads a certificate and its key, both PEM, for the first time.
+func NewCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	return c, nil
 }
 
-func (c *certificate) load() error {
+func (c *Certificate) load() error {
 	times, err := c.times()
 	if err != nil {
 		return err
@@ -43,7 +45,7 @@ func (c *certificate) load() error {
 	return nil
 }
 
-func (c *certificate) times() (t [2]time.Time, err error) {
+func (c *Certificate) times() (t [2]time.Time, err error) {
 	for i, name := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
@@ -55,7 +57,7 @@ func (c *certificate) times() (t [2]time.Time, err error) {
 }
 
 // Run reloads the files when they change, until ctx ends. A pair that cannot be read leaves the old one in place.
-func (c *certificate) Run(ctx context.Context) error {
+func (c *Certificate) Run(ctx context.Context) error {
 	tick := time.NewTicker(certificateCheck)
 	defer tick.Stop()
 	for {
@@ -68,7 +70,7 @@ func (c *certificate) Run(ctx context.Context) error {
 	}
 }
 
-func (c *certificate) reload() {
+func (c *Certificate) reload() {
 	times, err := c.times()
 	if err == nil && times == c.loaded {
 		return
@@ -83,8 +85,8 @@ func (c *certificate) reload() {
 	c.log.Info("certificate reloaded", "file", c.certFile)
 }
 
-// config is the TLS configuration of a listener.
-func (c *certificate) config(protocols ...string) *tls.Config {
+// Config is the TLS configuration of a listener that speaks the protocols, which are named as ALPN does.
+func (c *Certificate) Config(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     protocols,
