@@ -30,7 +30,7 @@ var layers = [][]string{
 	// the directory as files
 	{"iam/apply"},
 	// adapters
-	{"iam/store", "iam/managed", "session/redis", "session/embedded", "federation/fetch"},
+	{"iam/store", "iam/managed", "session/redis", "session/embedded", "federation/fetch", "kubernetes/webhook"},
 	// pipeline
 	{"server/dispatch"},
 	// translators
@@ -45,6 +45,7 @@ var layers = [][]string{
 var forTests = map[string]bool{
 	"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true,
 	"federation/oidctest": true, "federation/idptest": true, "federation/samltest": true,
+	"kubernetes/kubetest": true,
 }
 
 func TestImportsGoDownOnly(t *testing.T) {

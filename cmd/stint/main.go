@@ -52,6 +52,7 @@ func commands() []command {
 		{"policy lint", "FILE…", "tell what is wrong with policies that are valid", policyLint},
 		{"policy test", "FILE…", "run test cases of policies", policyTest},
 		{"policy validate", "FILE…", "tell whether policies are valid, and why not", policyValidate},
+		{"webhook", "", "give pods of Kubernetes a role, as their ServiceAccount is annotated", runWebhook},
 		{"version", "", "print the version", printVersion},
 	}
 }
