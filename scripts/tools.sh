@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool, zbarimg and xmlsec1, as Debian
-# packages. Without root it says what to install; the tests that need it then skip, and with CI=true they fail.
+# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1 and openssl, as
+# Debian packages. Without root it says what to install; the tests that need it then skip, and with CI=true they fail.
 set -euo pipefail
 
 missing=()
@@ -11,6 +11,7 @@ command -v npm >/dev/null 2>&1 || missing+=(npm)
 command -v oathtool >/dev/null 2>&1 || missing+=(oathtool)
 command -v zbarimg >/dev/null 2>&1 || missing+=(zbar-tools)
 command -v xmlsec1 >/dev/null 2>&1 || missing+=(xmlsec1)
+command -v openssl >/dev/null 2>&1 || missing+=(openssl)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
