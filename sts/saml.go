@@ -17,7 +17,6 @@ import (
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/secret"
 	"github.com/stint-sts/stint/session"
-	"github.com/stint-sts/stint/signer"
 )
 
 // SAML is what AssumeRoleWithSAML needs to know of providers and of this installation.
@@ -80,41 +79,32 @@ func (s *Service) AssumeRoleWithSAML(
 	if err := subject.instruct(); err != nil {
 		return nil, err
 	}
-	if err := subject.offered(roleARN, in); err != nil {
+	if err := subject.offered(roleARN); err != nil {
 		return nil, err
 	}
 	asked := subject.asked()
-	role, err := s.trustingFederated(ctx, c, roleARN, actionAssumeRoleWithSAML, asked, subject.keys)
-	if err != nil {
-		return nil, err
-	}
-	packed, err := s.sessionPolicies(ctx, role.Account, in.Policy, in.PolicyARNs, asked.Tags)
-	if err != nil {
-		return nil, err
-	}
-	duration, err := s.roleDuration(c, role, in.DurationSeconds)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.redeem(ctx, subject, role); err != nil {
-		return nil, err
-	}
-	claims := subject.sessionClaims(role, in, asked)
-	creds, err := s.issueTo(ctx, c, claims, subject.shorten(duration, c.Request.Time), subject.NameID)
+	session, err := s.assumeFederated(ctx, c, &assumption{
+		action: actionAssumeRoleWithSAML, role: roleARN, asked: asked, keys: func(k *policy.Context) { subject.keys(k) },
+		provider: subject.provider.ARN, subject: subject.NameID, lasting: subject.SessionKeys(subject.provider.Account, subject.provider.Name),
+		sessionName: subject.instructions.SessionName, policy: in.Policy, policyARNs: in.PolicyARNs,
+		duration: in.DurationSeconds, minTokenSize: in.MinTokenSize,
+		shorten: subject.limits().shorten,
+		redeem:  func(ctx context.Context, role *authn.Entity) error { return s.redeem(ctx, subject, role) },
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &AssumeRoleWithSAMLOutput{
-		Credentials:      creds,
-		AssumedRoleUser:  &AssumedRoleUser{AssumedRoleID: role.ID + ":" + claims.SessionName, ARN: claims.ARN},
-		PackedPolicySize: packed,
+		Credentials:      session.creds,
+		AssumedRoleUser:  session.user,
+		PackedPolicySize: session.packed,
 		Subject:          subject.NameID,
 		SubjectType:      subject.SubjectType(),
 		Issuer:           subject.Issuer,
 		Audience:         subject.Recipient,
 		NameQualifier:    subject.nameQualifier(),
-		SourceIdentity:   claims.SourceIdentity,
-		TokenSize:        sizeOf(creds),
+		SourceIdentity:   asked.SourceIdentity,
+		TokenSize:        sizeOf(session.creds),
 	}, nil
 }
 
@@ -236,13 +226,17 @@ func (a *samlSubject) asked() *instructed {
 const ssoRoles = "AWSReservedSSO_"
 
 // offered refuses a role that the provider does not offer to the subject, or that is not of the provider's account.
-func (a *samlSubject) offered(role arn.ARN, in *AssumeRoleWithSAMLInput) error {
+func (a *samlSubject) offered(role arn.ARN) error {
+	return offeredBySAML(role, a.provider.Account, slices.Contains(a.instructions.Roles, saml.Pair{Role: role.String(), Provider: a.provider.ARN}))
+}
+
+func offeredBySAML(role arn.ARN, account string, named bool) error {
 	name := role.Resource[strings.LastIndexByte(role.Resource, '/')+1:]
 	var cause string
 	switch {
-	case !slices.Contains(a.instructions.Roles, saml.Pair{Role: in.RoleARN, Provider: a.provider.ARN}):
+	case !named:
 		cause = "the assertion does not offer the role with this provider"
-	case role.Account != a.provider.Account:
+	case role.Account != account:
 		cause = "role and provider are of different accounts"
 	case strings.HasPrefix(name, ssoRoles):
 		cause = "the role is reserved"
@@ -253,7 +247,7 @@ func (a *samlSubject) offered(role arn.ARN, in *AssumeRoleWithSAMLInput) error {
 }
 
 // keys sets the condition keys of AssumeRoleWithSAML.
-func (a *samlSubject) keys(k *policy.Context) {
+func (a *samlSubject) keys(k conditions) {
 	a.Keys(a.provider.Account, a.provider.Name, func(key string, values []string) {
 		if len(values) == 1 {
 			k.Set(key, values[0])
@@ -276,36 +270,26 @@ func (s *Service) redeem(ctx context.Context, a *samlSubject, role *authn.Entity
 	return unavailable(err)
 }
 
-// shorten ends the session no later than the provider wants it to.
-func (a *samlSubject) shorten(d time.Duration, now time.Time) time.Duration {
-	if most := a.instructions.SessionDuration; most > 0 {
-		d = min(d, most)
-	}
-	if end := a.SessionNotOnOrAfter; !end.IsZero() {
-		d = min(d, end.Sub(now.Truncate(time.Second)).Truncate(time.Second))
-	}
-	return d
+// limits are how long the provider wants the session to last.
+func (a *samlSubject) limits() sessionLimits {
+	return sessionLimits{a.instructions.SessionDuration, a.SessionNotOnOrAfter}
 }
 
-// sessionClaims are the facts of the new session.
-func (a *samlSubject) sessionClaims(role *authn.Entity, in *AssumeRoleWithSAMLInput, asked *instructed) *signer.Claims {
-	claims := &signer.Claims{
-		Kind:           signer.RoleSession,
-		Account:        role.Account,
-		ARN:            arn.AssumedRole(role.Account, role.Name, a.instructions.SessionName),
-		EntityARN:      role.ARN,
-		EntityID:       role.ID,
-		SessionName:    a.instructions.SessionName,
-		SourceIdentity: asked.SourceIdentity,
-		Tags:           sessionTags(asked.Tags),
-		TransitiveKeys: asked.TransitiveTagKeys,
-		Provider:       a.provider.ARN,
-		FederatedKeys:  a.SessionKeys(a.provider.Account, a.provider.Name),
-		PolicyARNs:     policyARNs(in.PolicyARNs),
-		MinTokenSize:   tokenSize(in.MinTokenSize),
+// sessionLimits end a session no later than the provider wants it to. Zero fields do not limit.
+type sessionLimits struct {
+	Longest time.Duration
+	End     time.Time
+}
+
+func (l sessionLimits) shorten(d time.Duration, now time.Time) (time.Duration, error) {
+	if l.Longest > 0 {
+		d = min(d, l.Longest)
 	}
-	if in.Policy != nil {
-		claims.Policy = *in.Policy
+	if !l.End.IsZero() {
+		d = min(d, l.End.Sub(now.Truncate(time.Second)).Truncate(time.Second))
 	}
-	return claims
+	if d <= 0 {
+		return 0, awserr.New(awserr.ExpiredTokenException, "The session at the identity provider has ended")
+	}
+	return d, nil
 }

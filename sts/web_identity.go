@@ -8,13 +8,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/federation/oidc"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/secret"
-	"github.com/stint-sts/stint/signer"
 )
 
 // WebIdentity is what AssumeRoleWithWebIdentity needs to know about issuers and their tokens.
@@ -77,37 +75,28 @@ func (s *Service) AssumeRoleWithWebIdentity(
 	if id.instructions.HasRoles && !slices.Contains(id.instructions.Roles, in.RoleARN) {
 		return nil, awserr.New(awserr.InvalidIdentityToken, "The target role ARN is not present in the roles claim of the identity token")
 	}
-	tags := id.tags()
-	asked := &instructed{tags, id.instructions.TransitiveTagKeys, id.instructions.SourceIdentity}
+	asked := id.asked()
 	if err := asked.check(); err != nil {
 		return nil, err
 	}
-	role, err := s.trustingFederated(ctx, c, roleARN, actionAssumeRoleWithWebIdentity, asked, func(k *policy.Context) { id.keys(k, in) })
-	if err != nil {
-		return nil, err
-	}
-	packed, err := s.sessionPolicies(ctx, role.Account, in.Policy, in.PolicyARNs, tags)
-	if err != nil {
-		return nil, err
-	}
-	duration, err := s.roleDuration(c, role, in.DurationSeconds)
-	if err != nil {
-		return nil, err
-	}
-	claims := id.sessionClaims(role, in, tags)
-	creds, err := s.issueTo(ctx, c, claims, duration, id.claims.Subject)
+	session, err := s.assumeFederated(ctx, c, &assumption{
+		action: actionAssumeRoleWithWebIdentity, role: roleARN, asked: asked, keys: func(k *policy.Context) { id.keys(k, in.RoleSessionName) },
+		provider: id.provider.ARN, subject: id.claims.Subject, lasting: id.claims.LastingKeys(),
+		sessionName: in.RoleSessionName, policy: in.Policy, policyARNs: in.PolicyARNs,
+		duration: in.DurationSeconds, minTokenSize: in.MinTokenSize,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &AssumeRoleWithWebIdentityOutput{
-		Credentials:      creds,
+		Credentials:      session.creds,
 		Subject:          id.claims.Subject,
-		AssumedRoleUser:  &AssumedRoleUser{AssumedRoleID: role.ID + ":" + in.RoleSessionName, ARN: claims.ARN},
-		PackedPolicySize: packed,
+		AssumedRoleUser:  session.user,
+		PackedPolicySize: session.packed,
 		Provider:         id.claims.Issuer,
 		Audience:         id.claims.Client,
-		SourceIdentity:   id.instructions.SourceIdentity,
-		TokenSize:        sizeOf(creds),
+		SourceIdentity:   asked.SourceIdentity,
+		TokenSize:        sizeOf(session.creds),
 	}, nil
 }
 
@@ -197,42 +186,19 @@ func (id *webIdentity) caller(account string, r *authn.Request) *authn.Caller {
 	}
 }
 
-func (id *webIdentity) tags() []Tag {
-	var tags []Tag
+func (id *webIdentity) asked() *instructed {
+	in := &instructed{TransitiveTagKeys: id.instructions.TransitiveTagKeys, SourceIdentity: id.instructions.SourceIdentity}
 	for _, t := range id.instructions.Tags {
-		tags = append(tags, Tag(t))
+		in.Tags = append(in.Tags, Tag(t))
 	}
-	return tags
+	return in
 }
 
 // keys sets the condition keys of AssumeRoleWithWebIdentity. Those of the token come first: no issuer can set a key that is not its
 // own, whatever it is called and its claims are.
-func (id *webIdentity) keys(k *policy.Context, in *AssumeRoleWithWebIdentityInput) {
+func (id *webIdentity) keys(k conditions, sessionName string) {
 	id.claims.Keys(k)
 	k.Set("aws:FederatedProvider", id.provider.ARN)
-	k.Set("sts:RoleSessionName", in.RoleSessionName)
+	k.Set("sts:RoleSessionName", sessionName)
 	k.Set("sts:RoleAuthorizedByIdp", strconv.FormatBool(id.instructions.HasRoles)) // the role is among them, or we would not be here
-}
-
-// sessionClaims are the facts of the new session.
-func (id *webIdentity) sessionClaims(role *authn.Entity, in *AssumeRoleWithWebIdentityInput, tags []Tag) *signer.Claims {
-	claims := &signer.Claims{
-		Kind:           signer.RoleSession,
-		Account:        role.Account,
-		ARN:            arn.AssumedRole(role.Account, role.Name, in.RoleSessionName),
-		EntityARN:      role.ARN,
-		EntityID:       role.ID,
-		SessionName:    in.RoleSessionName,
-		SourceIdentity: id.instructions.SourceIdentity,
-		Tags:           sessionTags(tags),
-		TransitiveKeys: id.instructions.TransitiveTagKeys,
-		Provider:       id.provider.ARN,
-		FederatedKeys:  id.claims.LastingKeys(),
-		PolicyARNs:     policyARNs(in.PolicyARNs),
-		MinTokenSize:   tokenSize(in.MinTokenSize),
-	}
-	if in.Policy != nil {
-		claims.Policy = *in.Policy
-	}
-	return claims
 }
