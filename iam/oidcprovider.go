@@ -340,26 +340,40 @@ func (d *Directory) OIDCProvider(ctx context.Context, account, issuer string) (*
 		return nil, fmt.Errorf("OIDC provider: %w", ErrNotFound)
 	}
 	asked := &OIDCProvider{Account: account, URL: issuer}
-	key := asked.ARN()
-	p, ok := d.oidcProviders.hit(key)
-	if !ok {
-		var err error
-		p, err = d.oidcProviders.get(ctx, key, func(r *reading) (result[*oidc.Provider], error) {
-			r.dependOn(key)
-			p, err := get[OIDCProvider](r.tx, account, "", asked.name())
-			if err != nil {
-				return result[*oidc.Provider]{}, err
-			}
-			return result[*oidc.Provider]{value: &oidc.Provider{
-				ARN: key, Issuer: p.URL, ClientIDs: p.ClientIDs, Thumbprints: p.Thumbprints,
-			}}, nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("OIDC provider of %s: %w", account, err)
-		}
+	p, err := d.oidcProvider(ctx, account, asked.ARN(), asked.name())
+	if err != nil {
+		return nil, err
 	}
 	if p.Issuer != issuer { // the scheme is not in the key
 		return nil, fmt.Errorf("OIDC provider of %s: %w", account, ErrNotFound)
+	}
+	return p, nil
+}
+
+// OIDCProviderByARN is OIDCProvider for an ARN.
+func (d *Directory) OIDCProviderByARN(ctx context.Context, a arn.ARN) (*oidc.Provider, error) {
+	if !a.IsIAM("oidc-provider") || a.Partition != arn.Partition || !arn.ValidAccount(a.Account) || len(a.Resource) > oidc.MaxIssuer {
+		return nil, fmt.Errorf("OIDC provider: %w", ErrNotFound)
+	}
+	return d.oidcProvider(ctx, a.Account, a.String(), strings.TrimPrefix(a.Resource, "oidc-provider/"))
+}
+
+func (d *Directory) oidcProvider(ctx context.Context, account, key, name string) (*oidc.Provider, error) {
+	if p, ok := d.oidcProviders.hit(key); ok {
+		return p, nil
+	}
+	p, err := d.oidcProviders.get(ctx, key, func(r *reading) (result[*oidc.Provider], error) {
+		r.dependOn(key)
+		p, err := get[OIDCProvider](r.tx, account, "", name)
+		if err != nil {
+			return result[*oidc.Provider]{}, err
+		}
+		return result[*oidc.Provider]{value: &oidc.Provider{
+			ARN: key, Issuer: p.URL, ClientIDs: p.ClientIDs, Thumbprints: p.Thumbprints,
+		}}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("OIDC provider of %s: %w", account, err)
 	}
 	return p, nil
 }

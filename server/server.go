@@ -229,7 +229,7 @@ func (s *Server) openServices(context.Context) error {
 	}
 	s.saml = &samlService{Directory: s.directory, cfg: s.cfg.SAML, guard: s.sessions, signer: s.signer}
 	s.saml.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
-	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities, SAML: s.saml,
+	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities, SAML: s.saml, Guard: s.sessions,
 		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil

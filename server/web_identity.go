@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stint-sts/stint/arn"
+	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/federation/fetch"
 	"github.com/stint-sts/stint/federation/oidc"
 	"github.com/stint-sts/stint/iam"
@@ -169,6 +171,18 @@ type webIdentities struct {
 // Provider implements sts.WebIdentity.
 func (w *webIdentities) Provider(ctx context.Context, account, issuer string) (*oidc.Provider, error) {
 	return w.directory.OIDCProvider(ctx, account, issuer)
+}
+
+// ProviderByARN implements sts.WebIdentity.
+func (w *webIdentities) ProviderByARN(ctx context.Context, a arn.ARN) (*oidc.Provider, error) {
+	p, err := w.directory.OIDCProviderByARN(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Admit(p.Issuer); err != nil { // registered before the operator's list was made
+		return nil, fmt.Errorf("%w: %w", authn.ErrUnknown, err)
+	}
+	return p, nil
 }
 
 // openWebIdentities wires inbound OpenID Connect.

@@ -33,7 +33,7 @@ type Record struct {
 	SourceIdentity string    // empty: none
 	Parent         string    // access key id that asked for the session; empty when a token or an assertion did
 	Issuer         string    // identity provider of a federated session
-	Subject        string    // who the provider says it is
+	Subject        string    // who the provider says it is; without provider and parent, the unique id of the user who asked
 	IssuedAt       time.Time // required
 	ExpiresAt      time.Time // required; the record is gone from this instant on
 	MFA            bool      // asked for with MFA

@@ -89,7 +89,7 @@ func (s *Service) AssumeRole(ctx context.Context, c *authn.Caller, in *AssumeRol
 		return nil, err
 	}
 	claims := g.claims(c, role, in)
-	creds, err := s.issue(ctx, c, claims, duration)
+	creds, err := s.issueTo(ctx, c, claims, duration, keyless(c))
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +107,14 @@ const (
 	actionTagSession        = "sts:TagSession"
 	actionSetSourceIdentity = "sts:SetSourceIdentity"
 )
+
+// keyless is what a session's record says of who asked for it without an access key, in the portal or with a certificate: the unique id.
+func keyless(c *authn.Caller) string {
+	if c.AccessKeyID != "" {
+		return ""
+	}
+	return c.Entity.ID
+}
 
 // check refuses what the shape cannot tell: known parameters that stint does not carry out, tags that contradict each other.
 func (in *AssumeRoleInput) check() error {

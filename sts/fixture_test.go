@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,3 +158,13 @@ func wantError(t *testing.T, err error, kind *awserr.Kind, text string) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+func (w *world) Roles(_ context.Context, account string, limit int) ([]arn.ARN, error) {
+	var found []arn.ARN
+	for _, name := range slices.Sorted(maps.Keys(w.roles)) {
+		if a, err := arn.Parse(name); err == nil && a.Account == account && len(found) < limit {
+			found = append(found, a)
+		}
+	}
+	return found, nil
+}

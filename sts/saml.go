@@ -23,6 +23,8 @@ import (
 type SAML interface {
 	// SAMLProvider returns the provider with that ARN, or an error matching authn.ErrUnknown.
 	SAMLProvider(ctx context.Context, a arn.ARN) (*saml.Provider, error)
+	// SAMLProvidersOf returns the providers whose metadata have that entity id; a bounded number.
+	SAMLProvidersOf(ctx context.Context, entityID string) ([]*saml.Provider, error)
 	// Endpoints are the URLs that assertions may be addressed to, as Recipient.
 	Endpoints() []string
 	// Audiences are the names that assertions may be issued for, beside the endpoints.

@@ -59,6 +59,13 @@ func (w *samlWorld) SAMLProvider(_ context.Context, a arn.ARN) (*saml.Provider, 
 	return w.provider, nil
 }
 
+func (w *samlWorld) SAMLProvidersOf(_ context.Context, entityID string) ([]*saml.Provider, error) {
+	if w.provider.Metadata.EntityID != entityID {
+		return nil, nil
+	}
+	return []*saml.Provider{w.provider}, nil
+}
+
 func (w *samlWorld) Endpoints() []string { return []string{acsURL} }
 func (w *samlWorld) Audiences() []string { return []string{"urn:amazon:webservices"} }
 

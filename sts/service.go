@@ -25,6 +25,8 @@ type Directory interface {
 	RoleByARN(ctx context.Context, a arn.ARN) (*authn.Entity, error)
 	// Entity returns the user or role with that unique id, or the account itself when id is the account id.
 	Entity(ctx context.Context, account, id string) (*authn.Entity, error)
+	// Roles returns the ARNs of the account's first roles by name, limit at most.
+	Roles(ctx context.Context, account string, limit int) ([]arn.ARN, error)
 	// ManagedPolicy returns the default version of a managed policy of the account or of AWS.
 	ManagedPolicy(ctx context.Context, account, policyARN string) (*policy.Document, error)
 }
@@ -41,6 +43,11 @@ type Sessions interface {
 	Put(ctx context.Context, r *session.Record) error
 }
 
+// Guard lets each proof of a sign-in pass once; session.Guard has the contract.
+type Guard interface {
+	Consume(ctx context.Context, name string, until time.Time) error
+}
+
 // Config is what a Service needs. Fields are required unless they say a default.
 type Config struct {
 	Directory     Directory
@@ -52,6 +59,7 @@ type Config struct {
 	Sealer        Sealer // of encoded authorization messages
 	Devices       Devices
 	Codes         Codes
+	Guard         Guard // of sign-ins
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
@@ -70,6 +78,7 @@ type Service struct {
 	sealer        Sealer
 	devices       Devices
 	codes         Codes
+	guard         Guard
 	maxChained    time.Duration
 	management    string
 }
@@ -82,7 +91,7 @@ func New(cfg Config) *Service {
 	return &Service{
 		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities,
 		webIdentities: cfg.WebIdentities, saml: cfg.SAML, sealer: cfg.Sealer,
-		devices: cfg.Devices, codes: cfg.Codes, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
+		devices: cfg.Devices, codes: cfg.Codes, guard: cfg.Guard, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *Service) GetSessionToken(ctx context.Context, c *authn.Caller, in *GetS
 	if c.Session != nil {
 		return nil, awserr.New(awserr.AccessDenied, "Cannot call GetSessionToken with session credentials")
 	}
-	proved, err := s.verifyMFA(ctx, c, in.SerialNumber, in.TokenCode)
+	isProved, err := s.verifyMFA(ctx, c, in.SerialNumber, in.TokenCode)
 	if err != nil {
 		return nil, err
 	}
@@ -43,21 +43,27 @@ func (s *Service) GetSessionToken(ctx context.Context, c *authn.Caller, in *GetS
 	if c.Kind == authn.Root {
 		d = min(d, maxRootDuration)
 	}
-	claims := &signer.Claims{
+	var proved time.Time
+	if isProved {
+		proved = c.Request.Time.UTC().Truncate(time.Second)
+	}
+	creds, err := s.userSession(ctx, c, d, proved, tokenSize(in.MinTokenSize))
+	if err != nil {
+		return nil, err
+	}
+	return &GetSessionTokenOutput{Credentials: creds, TokenSize: sizeOf(creds)}, nil
+}
+
+// userSession makes a session of the user or root that calls. proved is when it proved a second factor; zero: it has not.
+func (s *Service) userSession(ctx context.Context, c *authn.Caller, d time.Duration, proved time.Time, minSize int) (*Credentials, error) {
+	return s.issue(ctx, c, &signer.Claims{
 		Kind:         signer.UserSession,
 		Account:      c.Account,
 		ARN:          c.ARN,
 		EntityARN:    c.Entity.ARN,
 		EntityID:     c.Entity.ID,
 		Parent:       c.AccessKeyID,
-		MinTokenSize: tokenSize(in.MinTokenSize),
-	}
-	if proved {
-		claims.MFATime = c.Request.Time.UTC().Truncate(time.Second)
-	}
-	creds, err := s.issue(ctx, c, claims, d)
-	if err != nil {
-		return nil, err
-	}
-	return &GetSessionTokenOutput{Credentials: creds, TokenSize: sizeOf(creds)}, nil
+		MFATime:      proved,
+		MinTokenSize: minSize,
+	}, d)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/federation/oidc"
@@ -21,6 +22,8 @@ type WebIdentity interface {
 	Admit(issuer string) error
 	// Provider returns the account's provider for exactly that issuer, or an error matching authn.ErrUnknown.
 	Provider(ctx context.Context, account, issuer string) (*oidc.Provider, error)
+	// ProviderByARN returns the provider with that ARN if its issuer is let in, or an error matching authn.ErrUnknown.
+	ProviderByARN(ctx context.Context, a arn.ARN) (*oidc.Provider, error)
 	// Verify returns the claims of a token that is genuine, for a client of the provider, and valid now. The errors are oidc's.
 	Verify(ctx context.Context, t *oidc.Token, p *oidc.Provider) (*oidc.Claims, error)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/federation/oidc"
@@ -71,6 +72,13 @@ func (f *federation) Keys(context.Context, *oidc.Provider, *oidc.KeySet) (*oidc.
 
 // identities is the federation as an sts.WebIdentity: the world has a Verify too, of MFA codes.
 type identities struct{ *federation }
+
+func (i identities) ProviderByARN(ctx context.Context, a arn.ARN) (*oidc.Provider, error) {
+	if a.String() != providerARN {
+		return nil, fmt.Errorf("provider: %w", authn.ErrUnknown)
+	}
+	return i.Provider(ctx, a.Account, issuerURL)
+}
 
 func (i identities) Verify(ctx context.Context, t *oidc.Token, p *oidc.Provider) (*oidc.Claims, error) {
 	return i.verifier.Verify(ctx, t, p)

@@ -60,6 +60,23 @@ type Document struct {
 
 // Get fetches a document. The certificate must be trusted by trust.
 func (c *Client) Get(ctx context.Context, address string, trust Trust) (*Document, error) {
+	return c.do(ctx, http.MethodGet, address, trust, nil, func(r *http.Request) {
+		r.Header.Set("Accept", "application/json, application/jwk-set+json, application/xml;q=0.8")
+	})
+}
+
+// Post sends a form and returns the answer, within the bounds of Get. header completes the request; nil: nothing does.
+func (c *Client) Post(ctx context.Context, address string, trust Trust, form url.Values, header func(*http.Request)) (*Document, error) {
+	return c.do(ctx, http.MethodPost, address, trust, strings.NewReader(form.Encode()), func(r *http.Request) {
+		r.Header.Set("Accept", "application/json")
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if header != nil {
+			header(r)
+		}
+	})
+}
+
+func (c *Client) do(ctx context.Context, method, address string, trust Trust, body io.Reader, header func(*http.Request)) (*Document, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return nil, fmt.Errorf("%w: not a URL that documents are fetched from", ErrRefused)
@@ -69,11 +86,11 @@ func (c *Client) Get(ctx context.Context, address string, trust Trust) (*Documen
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	request.Header.Set("Accept", "application/json, application/jwk-set+json, application/xml;q=0.8")
+	header(request)
 	request.Header.Set("User-Agent", "stint")
 	response, err := c.http(u, trust).Do(request)
 	if err != nil {

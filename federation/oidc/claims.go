@@ -296,3 +296,6 @@ func (in *Instructions) readTags(tags *value) error {
 	}
 	return nil
 }
+
+// Text returns a claim that is a text.
+func (c *Claims) Text(name string) (text string, ok bool) { return c.all.string(name) }

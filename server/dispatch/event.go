@@ -30,6 +30,9 @@ func event(call *Call, in any, out *Outcome) *audit.Event {
 		ReadOnly:  o.ReadOnly,
 		Identity:  identity(out.Caller, r),
 	}
+	if o.Service == signIn {
+		e.Type = "AwsConsoleSignIn"
+	}
 	if in != nil {
 		e.RequestParameters = attributes(o.Input, o.Input.Struct(in))
 	}
