@@ -343,7 +343,8 @@ func sessionNameOf(texts ...string) string {
 // Offer is a role that somebody who has signed in may take.
 type Offer struct {
 	Account  string
-	Name     string // of the role
+	ID       string // of the role: AROA…
+	Name     string
 	ARN      string
 	Provider string        // ARN of the provider that offers it; empty for IAM users
 	Longest  time.Duration // that a session may last; no longer than the sign-in's own end
@@ -428,7 +429,7 @@ func (o *Offers) consider(a arn.ARN, provider string, lets func(arn.ARN) (*authn
 	if err != nil {
 		return err
 	}
-	o.Roles = append(o.Roles, Offer{Account: role.Account, Name: role.Name, ARN: role.ARN, Provider: provider, Longest: role.MaxSessionDuration})
+	o.Roles = append(o.Roles, Offer{Account: role.Account, ID: role.ID, Name: role.Name, ARN: role.ARN, Provider: provider, Longest: role.MaxSessionDuration})
 	return nil
 }
 
