@@ -51,7 +51,7 @@ func newBench(b *testing.B) *bench {
 		Recorder:      s.audit, Log: s.log, Used: s.used,
 	})
 	front := s.front(d, newMetrics("bench", s.audit.Stats))
-	x := &bench{b: b, front: front, handler: s.publicHandler(front)}
+	x := &bench{b: b, front: front, handler: s.publicHandler(front, nil)}
 	root := sigv4.Credentials{AccessKeyID: welcome.AccessKeyID, SecretAccessKey: welcome.SecretAccessKey}
 	x.call(root, "iam", "Action=CreateUser&Version=2010-05-08&UserName=alice")
 	key := x.call(root, "iam", "Action=CreateAccessKey&Version=2010-05-08&UserName=alice")

@@ -24,7 +24,7 @@ func PublicHandler(s *Server, now func() time.Time, maxPerAccount int) (http.Han
 	})
 	front := s.front(d, newMetrics("test", s.audit.Stats))
 	front.Now = now
-	return s.publicHandler(front), nil
+	return s.publicHandler(front, nil), nil
 }
 
 // CreateAccount makes an account and returns the access key of its root user.

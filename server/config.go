@@ -62,6 +62,8 @@ type Config struct {
 	OIDC OIDC
 	SAML SAML
 
+	Portal Portal
+
 	AuditMode     string // "required" or "best-effort"
 	AuditDir      string // empty: "audit" in the data directory
 	AuditMaxBytes int64
@@ -154,7 +156,7 @@ func settings() []setting {
 		duration("limits.request-timeout", "10s", time.Second, 5*time.Minute, "longest that one call may take", func(c *Config) *time.Duration { return &c.RequestTimeout }),
 		duration("limits.drain-timeout", "20s", 0, 10*time.Minute, "longest that a shutdown waits for calls", func(c *Config) *time.Duration { return &c.DrainTimeout }),
 		toggle("pprof", false, "serve /debug/pprof on the ops listener", func(c *Config) *bool { return &c.Pprof }),
-	}, slices.Concat(oidcSettings(), samlSettings(), quotaSettings(quotas))...)
+	}, slices.Concat(oidcSettings(), samlSettings(), portalSettings(), quotaSettings(quotas))...)
 }
 
 func quotaSettings(standard iam.Quotas) []setting {
@@ -343,7 +345,7 @@ func (c *Config) check() (faults []fault) {
 				"set tls.cert and tls.key, listen on 127.0.0.1, or say --insecure-http", l.address)})
 		}
 	}
-	return append(faults, c.checkPublicURL()...)
+	return slices.Concat(faults, c.checkPublicURL(), c.checkPortal())
 }
 
 // isLoopback reports whether nobody but this machine reaches the address. A name counts only when it is localhost: what

@@ -34,7 +34,7 @@ var layers = [][]string{
 	// pipeline
 	{"server/dispatch"},
 	// translators
-	{"server/awsquery", "server/grpcapi", "stintgrpc"},
+	{"server/awsquery", "server/grpcapi", "server/portal", "stintgrpc"},
 	// wiring
 	{"server"},
 	// programs

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/authn"
+	"github.com/stint-sts/stint/federation/fetch"
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/iam/managed"
 	"github.com/stint-sts/stint/iam/store"
@@ -29,6 +30,7 @@ import (
 	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/server/grpcapi"
+	"github.com/stint-sts/stint/server/portal"
 	"github.com/stint-sts/stint/session"
 	"github.com/stint-sts/stint/session/embedded"
 	"github.com/stint-sts/stint/session/redis"
@@ -43,21 +45,22 @@ type Server struct {
 	version string
 	log     *slog.Logger
 
-	data      *dataDir
-	master    *seal.Key
-	store     *store.Store
-	directory *iam.Directory
-	signer    *signer.Signer
-	issuers   *issuers
-	saml      *samlService
-	sessions  sessionState
-	codes     *mfa.Verifier
-	passwords *iam.Passwords
-	audit     *audit.Recorder
-	iam       *iam.Service
-	sts       *sts.Service
-	table     *dispatch.Table
-	history   *dispatch.History
+	data       *dataDir
+	master     *seal.Key
+	store      *store.Store
+	directory  *iam.Directory
+	signer     *signer.Signer
+	issuers    *issuers
+	saml       *samlService
+	sessions   sessionState
+	codes      *mfa.Verifier
+	loginCodes *fetch.Codes // of people who sign in at OpenID Connect providers
+	passwords  *iam.Passwords
+	audit      *audit.Recorder
+	iam        *iam.Service
+	sts        *sts.Service
+	table      *dispatch.Table
+	history    *dispatch.History
 
 	jobs    []func(context.Context) error // background work that Run owns
 	closers []func() error                // in the order of opening; Close runs them backwards
@@ -162,6 +165,7 @@ type sessionState interface {
 	session.Store
 	session.Guard
 	session.Throttle
+	session.Values
 }
 
 // ringCheck is how often a node looks whether the key ring has changed or a rotation is due.
@@ -266,7 +270,11 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	})
 	var draining atomic.Bool
 	front := s.front(dispatcher, m)
-	public := s.httpServer(s.publicHandler(front))
+	people, err := s.openPortal(front)
+	if err != nil {
+		return err
+	}
+	public := s.httpServer(s.publicHandler(front, people))
 	ops := s.httpServer(opsHandler(m, func() bool { return !draining.Load() }, s.checks(), s.cfg.Pprof))
 	admin := s.httpServer(s.adminHandler())
 	rpc, err := grpcapi.New(grpcapi.Config{Front: front, Log: s.log, TLS: listeners.grpcTLS(clientCAs)})
@@ -339,12 +347,16 @@ func (s *Server) front(d *dispatch.Dispatcher, m *metrics) *dispatch.Front {
 }
 
 // publicHandler serves what everybody may reach.
-func (s *Server) publicHandler(front *dispatch.Front) http.Handler {
+func (s *Server) publicHandler(front *dispatch.Front, people *portal.Portal) http.Handler {
 	query := &queryHandler{front: front}
 	documents := s.documentHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isDocument(r.URL.Path) {
 			documents.ServeHTTP(w, r)
+			return
+		}
+		if people != nil && portal.Serves(r.URL.Path) {
+			people.ServeHTTP(w, r)
 			return
 		}
 		query.ServeHTTP(w, r)

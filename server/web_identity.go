@@ -198,8 +198,10 @@ func (s *Server) openWebIdentities() (*webIdentities, error) {
 			return nil, fmt.Errorf("oidc.ca-files: %s: %w", path, errors.New("no certificate in PEM"))
 		}
 	}
+	client := fetch.New(fetch.Config{Loopback: s.cfg.onLoopback(), Networks: s.cfg.OIDC.Networks})
+	s.loginCodes = fetch.NewCodes(fetch.CodesConfig{Client: client, Now: time.Now, Roots: roots})
 	keys := fetch.NewKeys(fetch.KeysConfig{
-		Client: fetch.New(fetch.Config{Loopback: s.cfg.onLoopback(), Networks: s.cfg.OIDC.Networks}),
+		Client: client,
 		Now:    time.Now, Log: s.log, Roots: roots, Files: s.cfg.OIDC.KeyFiles,
 	})
 	rules := make(map[string]oidc.Rules)

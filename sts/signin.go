@@ -480,6 +480,7 @@ type SignedInRoleInput struct {
 	RoleARN         string  `aws:"RoleArn,required" len:"20,2048"`
 	PrincipalARN    string  `aws:"PrincipalArn" len:"20,2048"` // of the provider; empty for IAM users
 	DurationSeconds *int32  `aws:"DurationSeconds" range:"900,129600"`
+	RoleSessionName string  `aws:"RoleSessionName"` // filled in by the operation, for audit: it follows from who has signed in
 	SignIn          *SignIn `aws:"-"`
 }
 
@@ -506,6 +507,7 @@ func (p *SignIns) AssumeRole(ctx context.Context, c *authn.Caller, in *SignedInR
 	}
 	id := in.SignIn.Identities[i]
 	*c = *id.caller(c.Request)
+	in.RoleSessionName = id.SessionName
 	if err := p.registered(ctx, id); err != nil {
 		return nil, err
 	}
@@ -545,8 +547,9 @@ func (p *SignIns) assumeRoleAsUser(ctx context.Context, c *authn.Caller, in *Sig
 		return nil, err
 	}
 	*c = *user
+	in.RoleSessionName = sessionNameOf(in.SignIn.User.Name)
 	out, err := p.s.AssumeRole(ctx, c, &AssumeRoleInput{
-		RoleARN: in.RoleARN, RoleSessionName: sessionNameOf(in.SignIn.User.Name), DurationSeconds: in.DurationSeconds,
+		RoleARN: in.RoleARN, RoleSessionName: in.RoleSessionName, DurationSeconds: in.DurationSeconds,
 	})
 	if err != nil {
 		return nil, err
