@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1 and openssl, as
-# Debian packages. Without root it says what to install; the tests that need it then skip, and with CI=true they fail.
+# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl and PHP,
+# as Debian packages, and SimpleSAMLphp, unpacked into the user's cache. Without root it says what to install; the tests that need it then
+# skip, and with CI=true they fail.
 set -euo pipefail
 
 missing=()
@@ -12,20 +13,39 @@ command -v oathtool >/dev/null 2>&1 || missing+=(oathtool)
 command -v zbarimg >/dev/null 2>&1 || missing+=(zbar-tools)
 command -v xmlsec1 >/dev/null 2>&1 || missing+=(xmlsec1)
 command -v openssl >/dev/null 2>&1 || missing+=(openssl)
-[ "${#missing[@]}" -eq 0 ] && exit 0
+php -r 'exit(extension_loaded("dom") && extension_loaded("mbstring") && extension_loaded("curl") ? 0 : 1);' >/dev/null 2>&1 ||
+	missing+=(php-cli php-xml php-mbstring php-curl)
+
+# SimpleSAMLphp as a package would bring a web server along; its files are all that is needed.
+simplesamlphp="${XDG_CACHE_HOME:-$HOME/.cache}/stint-test/simplesamlphp"
+unpacked=true
+[ -e "$simplesamlphp/usr/share/simplesamlphp/www/index.php" ] || unpacked=false
+[ "${#missing[@]}" -eq 0 ] && $unpacked && exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
 	sudo=()
 elif sudo -n true 2>/dev/null; then
 	sudo=(sudo -n)
 else
-	echo "the tests want: ${missing[*]} (apt-get install ${missing[*]})" >&2
+	echo "the tests want: ${missing[*]} and SimpleSAMLphp (as root: $0)" >&2
 	exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "the tests want: ${missing[*]}; this machine has no apt-get" >&2
+	echo "the tests want: ${missing[*]} and SimpleSAMLphp; this machine has no apt-get" >&2
 	exit 0
 fi
+"${sudo[@]}" apt-get update -qq
+if ! $unpacked; then
+	echo "unpacking SimpleSAMLphp" >&2
+	work=$(mktemp -d)
+	(cd "$work" && apt-get download -qq simplesamlphp 2>/dev/null && dpkg-deb -x simplesamlphp_*.deb root)
+	mkdir -p "$(dirname "$simplesamlphp")"
+	rm -rf "$simplesamlphp"
+	mv "$work/root" "$simplesamlphp"
+	rm -rf "$work"
+fi
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
 echo "installing ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 # The packages must not start services of their own: the tests start theirs on free ports.
@@ -37,5 +57,4 @@ if [ ! -e "$policy" ]; then
 	made_policy=true
 fi
 trap '$made_policy && "${sudo[@]}" rm -f "$policy"' EXIT
-"${sudo[@]}" apt-get update -qq
 "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
