@@ -343,11 +343,18 @@ func (a *Assertion) readNameID(subject *node) error {
 	return nil
 }
 
-// readConditions checks that every audience restriction, of which there is one at least, names us, and takes over the end.
+// readConditions checks that every audience restriction, of which there is one at least, names us. An unknown condition makes an assertion
+// void (SAML 2.0 Core, section 2.5.1.1); of the others, assertions are used once per role, and stint issues none of its own on their strength.
 func (a *Assertion) readConditions(n *node, e *Expected) error {
 	conditions, err := n.one(assertionNamespace, "Conditions")
 	if err != nil {
 		return err
+	}
+	for _, k := range conditions.kids {
+		known := k.local == "" || k.space == assertionNamespace && contains([]string{"AudienceRestriction", "OneTimeUse", "ProxyRestriction"}, k.local)
+		if !known {
+			return malformed("an unknown condition")
+		}
 	}
 	restrictions := conditions.elements(assertionNamespace, "AudienceRestriction")
 	if len(restrictions) == 0 {

@@ -74,7 +74,10 @@ func TestVerify_Accepts(t *testing.T) {
 		"no response issuer and no destination": {func(r *samltest.Response) { r.ResponseIssuer, r.Destination = "", "" }, nil},
 		"our own endpoint as the audience":      {func(r *samltest.Response) { r.Audiences = []string{acs} }, nil},
 		"two restrictions that both name us":    {func(r *samltest.Response) { r.Audiences = []string{acs, "urn:amazon:webservices"} }, nil},
-		"no bounds in the conditions":           {func(r *samltest.Response) { r.NotBefore, r.NotOnOrAfter = time.Time{}, time.Time{} }, nil},
+		"conditions that bind us not": {func(r *samltest.Response) {
+			r.EditAssertion = replace("</saml:Conditions>", "<saml:OneTimeUse></saml:OneTimeUse><saml:ProxyRestriction></saml:ProxyRestriction></saml:Conditions>")
+		}, nil},
+		"no bounds in the conditions": {func(r *samltest.Response) { r.NotBefore, r.NotOnOrAfter = time.Time{}, time.Time{} }, nil},
 		"a clock that is two minutes ahead": {func(r *samltest.Response) {
 			r.IssueInstant, r.NotBefore = now.Add(2*time.Minute), now.Add(2*time.Minute)
 		}, nil},
@@ -246,6 +249,9 @@ func TestVerify_Refuses(t *testing.T) {
 	p, other := samltest.New(t, entity), samltest.New(t, "https://other.example.com")
 	hmac := "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"
 	transform := `<ds:Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"></ds:Transform>`
+	if _, err := verify(t, p, func(r *samltest.Response) { r.SignResponse = true }, nil); err != nil { // each row spoils a good one
+		t.Fatal(err)
+	}
 	for name, row := range map[string]struct {
 		change func(*samltest.Response)
 		want   error
@@ -307,6 +313,28 @@ func TestVerify_Refuses(t *testing.T) {
 			}
 		}, saml.ErrMalformed},
 		"no ID": {func(r *samltest.Response) { r.AssertionID = "" }, saml.ErrUntrusted},
+		"a base64 transform": {func(r *samltest.Response) {
+			r.EditSignature = replace(transform, `<ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#base64"></ds:Transform>`)
+		}, saml.ErrUntrusted},
+		"a third transform": {func(r *samltest.Response) { r.EditSignature = replace(transform, transform+transform) }, saml.ErrUntrusted},
+		"the digest of nothing": {func(r *samltest.Response) {
+			r.EditSignature = func(s string) string {
+				i, j := strings.Index(s, "<ds:DigestValue>"), strings.Index(s, "</ds:DigestValue>")
+				return s[:i+16] + "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" + s[j:]
+			}
+		}, saml.ErrUntrusted},
+		"a digest with loose bits": {func(r *samltest.Response) {
+			r.EditSignature = func(s string) string {
+				i := strings.Index(s, "=</ds:DigestValue>")
+				return s[:i-1] + string("BCDFGHIJ"[strings.IndexByte("AEIMQUYcgkosw048", s[i-1])%8]) + s[i:]
+			}
+		}, saml.ErrMalformed},
+		"no signature value": {func(r *samltest.Response) {
+			r.Edit = func(s string) string {
+				i, j := strings.Index(s, "<ds:SignatureValue>"), strings.Index(s, "</ds:SignatureValue>")
+				return s[:i+19] + s[j:]
+			}
+		}, saml.ErrMalformed},
 
 		// Encoding and XML.
 		"an empty document": {func(r *samltest.Response) { r.Edit = func(string) string { return "" } }, saml.ErrMalformed},
@@ -349,6 +377,13 @@ func TestVerify_Refuses(t *testing.T) {
 				return strings.Replace(inner(s), "<saml:AudienceRestriction>", strings.Repeat("<e:a/>", 1000)+"<saml:AudienceRestriction>", 1)
 			}
 		}, saml.ErrMalformed},
+		"many attributes": {func(r *samltest.Response) {
+			r.Edit = replace("<samlp:Status>", "<samlp:Status"+strings.Repeat(" a='1'", 65)+">")
+		}, saml.ErrMalformed},
+		"a character that XML forbids": {func(r *samltest.Response) { r.Edit = replace("alice@", "alice&#0;@") }, saml.ErrMalformed},
+		"a name of another name space": {func(r *samltest.Response) {
+			r.EditAssertion = replace("<saml:NameID ", `<saml:NameID xmlns:saml="urn:x" `)
+		}, saml.ErrSubject},
 		"the root of another name space": {func(r *samltest.Response) { r.Edit = replace("SAML:2.0:protocol", "SAML:2.0:protocol2") }, saml.ErrMalformed},
 
 		// What the response says.
@@ -378,6 +413,10 @@ func TestVerify_Refuses(t *testing.T) {
 		"a confirmation without an end": {func(r *samltest.Response) { r.ConfirmedUntil = time.Time{} }, saml.ErrMalformed},
 		"a confirmation with a beginning": {func(r *samltest.Response) {
 			r.EditAssertion = replace("Data NotOn", `Data NotBefore="2026-11-28T11:00:00Z" NotOn`)
+		}, saml.ErrMalformed},
+		"no assertion": {func(r *samltest.Response) { r.EditSigned = func(string) string { return "" } }, saml.ErrMalformed},
+		"a condition that nobody knows": {func(r *samltest.Response) {
+			r.EditAssertion = replace("<saml:AudienceRestriction>", `<saml:Condition></saml:Condition><saml:AudienceRestriction>`)
 		}, saml.ErrMalformed},
 		"no conditions":     {func(r *samltest.Response) { r.EditAssertion = cut("<saml:Conditions", "</saml:Conditions>") }, saml.ErrMalformed},
 		"no authentication": {func(r *samltest.Response) { r.EditAssertion = cut("<saml:AuthnStatement", "</saml:AuthnStatement>") }, saml.ErrMalformed},
