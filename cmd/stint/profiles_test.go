@@ -178,32 +178,23 @@ var profileOf = map[string]profile{
 		expired("JWT-SVIDs live for five minutes"),
 	}},
 	"kubernetes": {honest: []string{"pod"}, refused: []wrongToken{
-		{because: "(another namespace)", change: map[string]any{"sub": "system:serviceaccount:staging:web", "kubernetes.io": map[string]any{
+		{because: "another namespace", change: map[string]any{"sub": "system:serviceaccount:staging:web", "kubernetes.io": map[string]any{
 			"namespace": "staging", "serviceaccount": map[string]any{"name": "web", "uid": "e6a8680e-d103-4cce-80ea-03acbbeacf7d"}}}},
-		{because: "(another service account)", change: map[string]any{"sub": "system:serviceaccount:production:other", "kubernetes.io": map[string]any{
+		{because: "another ServiceAccount", change: map[string]any{"sub": "system:serviceaccount:production:other", "kubernetes.io": map[string]any{
 			"namespace": "production", "serviceaccount": map[string]any{"name": "other", "uid": "11111111-d103-4cce-80ea-03acbbeacf7d"}}}},
-		{because: "(the token that every pod has for the API server)", change: map[string]any{"aud": []string{"https://kubernetes.default.svc.cluster.local"}},
+		{because: "the token is the one that every pod has for the API server", change: map[string]any{"aud": []string{"https://kubernetes.default.svc.cluster.local"}},
 			code: invalid, text: noAudience},
+		{because: "the cluster has another issuer", change: map[string]any{"iss": "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF"}, code: invalid,
+			text: noProvider + "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF"},
+		{because: "the cluster has new keys, or it is another cluster of the same name", code: invalid, text: untrusted,
+			mangle: func(p *profiles, _ string) string {
+				return oidctest.NewKey("ES256", "new").Token(p.moved(p.page.Tokens["pod"]))
+			}},
+		expired("the token was copied, so the kubelet does not renew it"),
 		{because: "(a token of a Secret, of the old kind)", change: map[string]any{"iss": "kubernetes/serviceaccount", "aud": nil, "exp": nil, "iat": nil},
 			code: invalid, text: noProvider},
 	}},
 }
-
-// kubernetesPage stands in for a page about clusters.
-const kubernetesPage = `
-    aws iam create-open-id-connect-provider --url https://kubernetes.default.svc.cluster.local --client-id-list sts.example.com
-
-` + "```json" + `
-{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
-  "Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/kubernetes.default.svc.cluster.local"},
-  "Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{
-    "kubernetes.default.svc.cluster.local:aud":"sts.example.com",
-    "kubernetes.default.svc.cluster.local:sub":"system:serviceaccount:production:web"}}}]}
-` + "```" + `
-| a | ` + "`" + `"StringEquals": {"kubernetes.default.svc.cluster.local:kubernetes.io/namespace": "production"}` + "`" + ` |
-| b | ` + "`" + `"StringEquals": {"kubernetes.default.svc.cluster.local:kubernetes.io/serviceaccount/uid": "e6a8680e-d103-4cce-80ea-03acbbeacf7d"}` + "`" + ` |
-| c | ` + "`" + `"NumericLessThan": {"kubernetes.default.svc.cluster.local:kubernetes.io/warnafter": "1717674963"}` + "`" + ` |
-`
 
 // page is what a page of docs/federation says.
 type page struct {
@@ -262,7 +253,7 @@ func pagesOfProfiles(t *testing.T) []*page {
 	t.Helper()
 	general := []string{"oidc", "outbound", "saml"}
 	paths, err := filepath.Glob(filepath.Join("..", "..", "docs", "federation", "*.md"))
-	if err != nil || len(paths) < len(general)+8 {
+	if err != nil || len(paths) < len(general)+len(profileOf) {
 		t.Fatalf("pages: %v, %v", paths, err)
 	}
 	var pages []*page
@@ -272,7 +263,7 @@ func pagesOfProfiles(t *testing.T) []*page {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p, known := profileOf[name]; known && name != "kubernetes" {
+		if p, known := profileOf[name]; known {
 			pages = append(pages, readPage(t, name, string(text), p))
 			continue
 		}
@@ -282,7 +273,7 @@ func pagesOfProfiles(t *testing.T) []*page {
 			}
 		}
 	}
-	return append(pages, readPage(t, "kubernetes", kubernetesPage, profileOf["kubernetes"]))
+	return pages
 }
 
 // Tokens in the shape in which the issuers make them get in by the trust policies of docs/federation, and what the pages say goes
