@@ -137,7 +137,7 @@ func (cfg *Config) injection(annotations map[string]string, p *pod) (*injection,
 		if role == "" {
 			continue
 		}
-		if a, err := arn.Parse(role); err != nil || !a.IsIAM("role") || !arn.ValidAccount(a.Account) {
+		if a, err := arn.Parse(role); err != nil || a.Partition != arn.Partition || !a.IsIAM("role") || !arn.ValidAccount(a.Account) {
 			return nil, fmt.Errorf("annotation %s/%s: %.200q is not the ARN of a role", prefix, annotationRole, role)
 		}
 		in := &injection{

@@ -84,11 +84,13 @@ func (s *Service) mutate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReview))
-	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			http.Error(w, fmt.Sprintf("the review is larger than %d bytes", maxReview), http.StatusRequestEntityTooLarge)
-		}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		http.Error(w, fmt.Sprintf("the review is larger than %d bytes", maxReview), http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		http.Error(w, "the review did not arrive", http.StatusBadRequest)
 		return
 	}
 	answer, err := s.review(r.Context(), body)

@@ -287,6 +287,7 @@ func TestMutate_Annotations(t *testing.T) {
 		{name: "name of a role instead of its ARN", annotations: map[string]string{own + "role-arn": "web"},
 			message: `ServiceAccount prod/web: annotation sts.stint.dev/role-arn: "web" is not the ARN of a role`},
 		{name: "ARN of a user", annotations: map[string]string{own + "role-arn": "arn:aws:iam::111122223333:user/web"}, message: "is not the ARN of a role"},
+		{name: "role of another partition", annotations: map[string]string{own + "role-arn": "arn:aws-cn:iam::111122223333:role/web"}, message: "is not the ARN of a role"},
 		{name: "name of a ConfigMap that cannot be one", annotations: annotated(own+"ca-config-map", "../x"), message: "is not the name of a ConfigMap"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
