@@ -10,6 +10,7 @@ import (
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/session"
 	"github.com/stint-sts/stint/signer"
 	"github.com/stint-sts/stint/sigv4"
 )
@@ -62,6 +63,8 @@ type Config struct {
 	Tokens    Tokens
 	Verifier  Verifier
 
+	// Revocations tells which sessions were ended before their time. Default: none.
+	Revocations *session.Revocations
 	// Certificates tells whom client certificates stand for. Default: nobody.
 	Certificates Certificates
 }
@@ -73,12 +76,19 @@ type Authenticator struct {
 	verifier  Verifier
 	inline    policyCache
 
-	certificates Certificates // nil: none counts
+	revocations  *session.Revocations // not nil
+	certificates Certificates         // nil: none counts
 }
 
 // New makes an Authenticator.
 func New(cfg Config) *Authenticator {
-	return &Authenticator{directory: cfg.Directory, tokens: cfg.Tokens, verifier: cfg.Verifier, certificates: cfg.Certificates}
+	if cfg.Revocations == nil {
+		cfg.Revocations = session.NewRevocations()
+	}
+	return &Authenticator{
+		directory: cfg.Directory, tokens: cfg.Tokens, verifier: cfg.Verifier,
+		revocations: cfg.Revocations, certificates: cfg.Certificates,
+	}
 }
 
 const (
@@ -172,6 +182,9 @@ func (a *Authenticator) temporary(ctx context.Context, m *sigv4.Material, req *R
 	if expired {
 		return nil, secret.String{}, awserr.New(awserr.ExpiredToken, expiredTokenText)
 	}
+	if a.revoked(claims) {
+		return nil, secret.String{}, awserr.Wrap(awserr.ExpiredToken, expiredTokenText, errRevoked)
+	}
 	c, err := sessionCaller(claims, entity)
 	if err != nil {
 		return nil, secret.String{}, err
@@ -185,6 +198,17 @@ func (a *Authenticator) temporary(ctx context.Context, m *sigv4.Material, req *R
 		return nil, secret.String{}, invalidToken(err)
 	}
 	return c, secretKey, nil
+}
+
+// errRevoked is what operators see of a session that was revoked. Its holder sees that it is over: SDKs then ask for a new one.
+var errRevoked = errors.New("the session was revoked")
+
+func (a *Authenticator) revoked(c *signer.Claims) bool {
+	return a.revocations.Revoked(&session.Holder{
+		Account: c.Account, AccessKeyID: c.AccessKeyID, EntityID: c.EntityID, Name: c.SessionName,
+		Issuer: c.Provider, Subject: c.Subject, IssuedAt: c.IssuedAt,
+		Parent: c.Parent, Ancestors: c.Ancestors, Cut: c.AncestorsCut,
+	})
 }
 
 // sessionCaller is the caller that a session's claims describe, acting for entity.
@@ -248,6 +272,8 @@ func (c *Caller) barred() error {
 	switch operation := c.Request.Operation; {
 	case operation == "GetCallerIdentity", operation == "AssumeRole" && !federated:
 		return nil
+	case operation == "RevokeSessions":
+		return nil // whoever holds a session may end it
 	case operation == "GetSessionToken", operation == "GetFederationToken":
 		return nil // those refuse session credentials in their own words
 	default:

@@ -13,6 +13,7 @@ import (
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/session"
 	"github.com/stint-sts/stint/signer"
 	"github.com/stint-sts/stint/sigv4"
 )
@@ -131,7 +132,7 @@ func TestAuthenticate_Refusals(t *testing.T) {
 	t.Parallel()
 	user := func(w *world) sigv4.Credentials { return w.longLived(userKey) }
 	role := func(w *world) sigv4.Credentials { return w.mint(w.claims(signer.RoleSession, roleID)) }
-	session := func(w *world) sigv4.Credentials { return w.mint(w.claims(signer.UserSession, userID)) }
+	ofUser := func(w *world) sigv4.Credentials { return w.mint(w.claims(signer.UserSession, userID)) }
 	federated := func(w *world) sigv4.Credentials { return w.mint(w.claims(signer.FederatedSession, userID)) }
 	for _, row := range []struct {
 		name   string
@@ -166,11 +167,23 @@ func TestAuthenticate_Refusals(t *testing.T) {
 		}, awserr.InvalidClientTokenID, invalidText},
 		{"token at the very moment of its end", role, func(w *world, _ *call) { w.now = w.now.Add(time.Hour) }, awserr.ExpiredToken, expiredText},
 		{"token after its end", role, func(w *world, _ *call) { w.now = w.now.Add(48 * time.Hour) }, awserr.ExpiredToken, expiredText},
+		{"revoked session", role, func(w *world, c *call) {
+			w.revoke(func(r *session.Revocation) { r.Credential = c.creds.AccessKeyID })
+		}, awserr.ExpiredToken, expiredText},
+		{"session of a role whose sessions are revoked", role, func(w *world, _ *call) {
+			w.revoke(func(r *session.Revocation) { r.EntityID = roleID })
+		}, awserr.ExpiredToken, expiredText},
+		{"session of a user whose sessions are revoked", ofUser, func(w *world, _ *call) {
+			w.revoke(func(r *session.Revocation) { r.EntityID = userID })
+		}, awserr.ExpiredToken, expiredText},
+		{"session of an account whose sessions are revoked", role, func(w *world, _ *call) {
+			w.revoke(func(r *session.Revocation) { r.All = true })
+		}, awserr.ExpiredToken, expiredText},
 		{"session of a deleted role", role, func(w *world, _ *call) { delete(w.entities, account+"/"+roleID) }, awserr.InvalidClientTokenID, invalidText},
-		{"session of a deleted user", session, func(w *world, _ *call) { delete(w.entities, account+"/"+userID) }, awserr.InvalidClientTokenID, invalidText},
+		{"session of a deleted user", ofUser, func(w *world, _ *call) { delete(w.entities, account+"/"+userID) }, awserr.InvalidClientTokenID, invalidText},
 		{"federated session of a deleted user", federated, func(w *world, _ *call) { delete(w.entities, account+"/"+userID) }, awserr.InvalidClientTokenID, invalidText},
 		{"role session whose id is a user's", role, func(w *world, _ *call) { w.entities[account+"/"+roleID].Type = authn.UserEntity }, awserr.InvalidClientTokenID, invalidText},
-		{"user session whose id is a role's", session, func(w *world, _ *call) { w.entities[account+"/"+userID].Type = authn.RoleEntity }, awserr.InvalidClientTokenID, invalidText},
+		{"user session whose id is a role's", ofUser, func(w *world, _ *call) { w.entities[account+"/"+userID].Type = authn.RoleEntity }, awserr.InvalidClientTokenID, invalidText},
 		{"federated session whose id is a role's", federated, func(w *world, _ *call) { w.entities[account+"/"+userID].Type = authn.RoleEntity }, awserr.InvalidClientTokenID, invalidText},
 		{"scope of the other service", user, func(_ *world, c *call) { c.scope = "iam" }, awserr.SignatureDoesNotMatch, "Credential should be scoped to correct service: 'sts'. "},
 		{"scope of a third service", user, func(_ *world, c *call) { c.scope = "s3" }, awserr.SignatureDoesNotMatch, "Credential should be scoped to correct service: 'sts'. "},

@@ -13,6 +13,7 @@ import (
 	"github.com/stint-sts/stint/policy"
 	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/session"
 	"github.com/stint-sts/stint/signer"
 	"github.com/stint-sts/stint/sigv4"
 )
@@ -39,6 +40,8 @@ type world struct {
 
 	signer   *signer.Signer
 	verifier spy
+
+	revocations *session.Revocations
 }
 
 // spy counts the verifications of signatures and of strangers.
@@ -216,5 +219,13 @@ func (w *world) authenticate(c call) (*authn.Caller, *authn.Request, error) {
 }
 
 func (w *world) authenticator() *authn.Authenticator {
-	return authn.New(authn.Config{Directory: w, Tokens: w.signer, Verifier: &w.verifier})
+	return authn.New(authn.Config{Directory: w, Tokens: w.signer, Verifier: &w.verifier, Revocations: w.revocations})
+}
+
+// revoke ends sessions of the account that were issued before now.
+func (w *world) revoke(change func(*session.Revocation)) {
+	r := &session.Revocation{ID: "rev", Account: account, Before: w.now.Add(time.Second), Made: w.now}
+	change(r)
+	w.revocations = session.NewRevocations()
+	w.revocations.Add(w.now, r)
 }

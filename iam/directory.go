@@ -102,7 +102,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &changes{heads: make(map[string]*dependent)}
+	c := &changes{heads: make(map[string]*dependent), revoked: make(chan struct{}, 1)}
 	return &Directory{
 		store:         cfg.Store,
 		master:        cfg.Master,
@@ -229,6 +229,9 @@ func (t *notingTx) Delete(kind Kind, account, parent, name string) error {
 }
 
 func (t *notingTx) note(r Record) {
+	if r.Kind == KindRevocation {
+		t.touched[string(KindRevocation)] = struct{}{}
+	}
 	if r.ID != "" {
 		t.touched[r.ID] = struct{}{}
 	}

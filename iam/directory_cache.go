@@ -29,6 +29,7 @@ type changes struct {
 	now     uint64                // number of the latest change
 	history [historySize]string   // the dependency that change i was to, at i % historySize
 	heads   map[string]*dependent // first entry that depends on the key
+	revoked chan struct{}         // has a value when revocations may have been added
 }
 
 // dependent is one entry's dependency on one thing; those on the same thing are a list.
@@ -46,6 +47,16 @@ func (c *changes) touch(ids map[string]struct{}) {
 		c.now++
 		c.history[c.now%historySize] = id
 		c.dropDependents(id)
+		if id == string(KindRevocation) {
+			c.tellRevoked()
+		}
+	}
+}
+
+func (c *changes) tellRevoked() {
+	select {
+	case c.revoked <- struct{}{}:
+	default: // it is told already
 	}
 }
 
@@ -53,6 +64,7 @@ func (c *changes) touch(ids map[string]struct{}) {
 func (c *changes) touchAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.tellRevoked()
 	c.now += historySize + 1 // what is being loaded now will find its beginning forgotten
 	for id := range c.heads {
 		c.dropDependents(id)

@@ -33,6 +33,7 @@ const (
 	KindSAMLProvider    Kind = "saml-provider"    // Name provider name, Target entity id of its metadata
 	KindOutboundIssuer  Kind = "outbound-issuer"  // Parent account id, Name "issuer", ID the issuer's UUID
 	KindKeyRing         Kind = "key-ring"         // Account "", Name "ring": the signer's sealed key ring
+	KindRevocation      Kind = "revocation"       // Account "", Name and ID the revocation's id, which sorts by time
 )
 
 // Record is one row of the directory. The store keeps records; package iam gives them meaning.

@@ -76,6 +76,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("POST /accounts", s.adminCreateAccount)
 	mux.HandleFunc("GET /sessions", s.adminListSessions)
 	mux.HandleFunc("GET /sessions/{id}", s.adminGetSession)
+	mux.HandleFunc("POST /sessions/revoke", s.adminRevokeSessions)
 	mux.HandleFunc("POST /tokens/inspect", s.adminInspectToken)
 	mux.HandleFunc("GET /calls/{id}", s.adminExplain)
 	mux.HandleFunc("POST /apply", s.adminApply)

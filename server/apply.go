@@ -3,17 +3,12 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/iam/apply"
-	"github.com/stint-sts/stint/server/dispatch"
-	"github.com/stint-sts/stint/shape"
-	"github.com/stint-sts/stint/sigv4"
 )
 
 // maxApply bounds what one apply may send, in bytes: some hundred thousand objects.
@@ -41,47 +36,11 @@ func (s *Server) adminApply(w http.ResponseWriter, r *http.Request) {
 	s.adminAnswer(w, result, err)
 }
 
-// runAsRoot runs IAM operations for the operator, as an account's root user, through the pipeline that API calls pass: they
-// are validated, audited, logged, and known to "stint explain".
+// runAsRoot is how files are applied: by IAM's operations, as the root user of each account.
 func (s *Server) runAsRoot() apply.Run {
-	front := dispatch.NewFront(dispatch.FrontConfig{
-		Log: s.log, Now: time.Now,
-		Count: func(string, string, string, string, time.Duration) {}, // the metrics are those of the listeners
-	})
+	run := s.asOperator("stint-apply/" + s.version)
 	return func(ctx context.Context, root *authn.Caller, operation string, in any) error {
-		o := s.table.Lookup("iam", operation)
-		if o == nil {
-			return fmt.Errorf("there is no operation %s", operation)
-		}
-		x := front.Begin("admin")
-		x.Service, x.Operation = o.Service, o.Name
-		dispatcher := dispatch.New(dispatch.Config{
-			Authenticator: operator{root}, Recorder: s.audit, Log: s.log, History: s.history, Used: func(*authn.Caller) {},
-		})
-		out := dispatcher.Do(ctx, &dispatch.Call{
-			Operation: o,
-			Request: authn.Request{
-				ID: x.RequestID, Service: o.Service, Operation: o.Name, Time: x.Start, UserAgent: "stint-apply/" + s.version,
-			},
-			Decode: func(_ *shape.Shape, into any) error {
-				reflect.ValueOf(into).Elem().Set(reflect.ValueOf(in).Elem())
-				return nil
-			},
-		})
-		front.Finish(ctx, &x, &out)
-		if out.Err != nil {
-			return out.Err
-		}
-		return nil
+		_, err := run(ctx, root, "iam", operation, in)
+		return err
 	}
-}
-
-// operator authenticates calls that come by the admin socket: who may open it owns the installation.
-type operator struct{ root *authn.Caller }
-
-// Authenticate returns the root user.
-func (o operator) Authenticate(_ context.Context, _ *sigv4.Request, req *authn.Request) (*authn.Caller, error) {
-	caller := *o.root
-	caller.Request = req
-	return &caller, nil
 }

@@ -97,6 +97,12 @@ func (a *Admin) GetSession(ctx context.Context, accessKeyID string) (out AdminSe
 	return out, err
 }
 
+// RevokeSessions ends sessions before their time.
+func (a *Admin) RevokeSessions(ctx context.Context, in AdminRevocation) (out AdminRevoked, err error) {
+	err = a.call(ctx, http.MethodPost, "/sessions/revoke", in, &out)
+	return out, err
+}
+
 // InspectToken explains a session token.
 func (a *Admin) InspectToken(ctx context.Context, token string) (out AdminToken, err error) {
 	err = a.call(ctx, http.MethodPost, "/tokens/inspect", map[string]string{"token": token}, &out)

@@ -64,6 +64,8 @@ var variable = []struct {
 	{regexp.MustCompile(`aws:EpochTime.{10,60}?value(?:"|&#34;|&quot;):(?:"|&#34;|&quot;)(\d{10})`), "{epoch}"},
 	{regexp.MustCompile(`date/time (\d{10})\b`), "{epoch}"},
 	{regexp.MustCompile(`127\.0\.0\.1(?::|%3A)\d+`), "{host}"},
+	{regexp.MustCompile(`<RevocationId>([^<]+)`), "{revocation}"},
+	{regexp.MustCompile(`"RevocationId":"([^"]+)`), "{revocation}"},
 	{regexp.MustCompile(`<Marker>([^<]+)`), "{marker}"},
 	{regexp.MustCompile(`[?&]Marker=([\w%-]+)`), "{marker}"},
 	{regexp.MustCompile(`<SessionTokenSize>(\d+)`), "{bytes}"},
@@ -346,6 +348,10 @@ func stsGolden(w *compat) []goldenCase {
 		{"GetAccessKeyInfo", "denied", "AccessDenied", call("bob", "GetAccessKeyInfo", with("AccessKeyId", "AKIAWDB7XWLS3OBANPCE"))},
 		{"GetAccessKeyInfo", "too-short", "ValidationError", call("alice", "GetAccessKeyInfo", with("AccessKeyId", "AKIA"))},
 		{"GetAccessKeyInfo", "no-account-in-it", "ValidationError", call("alice", "GetAccessKeyInfo", with("AccessKeyId", "AKIA0000000000000000"))},
+
+		{"RevokeSessions", "success", "", call("alice", "RevokeSessions", with("ProviderArn", "arn:aws:iam::111122223333:saml-provider/gone", "Subject", "bob", "Reason", "left the company", "Wait", "true"))},
+		{"RevokeSessions", "denied", "AccessDenied", call("bob", "RevokeSessions", with("PrincipalArn", "arn:aws:iam::111122223333:root"))},
+		{"RevokeSessions", "two-ways", "ValidationError", call("alice", "RevokeSessions", with("PrincipalArn", "arn:aws:iam::111122223333:root", "AccessKeyId", "ASIAWDB7XWLS3OBANPCE"))},
 
 		{"GetCallerIdentity", "success-root", "", call("root", "GetCallerIdentity", nil)},
 		{"GetCallerIdentity", "success-user", "", call("alice", "GetCallerIdentity", nil)},

@@ -611,7 +611,7 @@ var rules = []rule{
 		w.directory("DeleteUser", "UserName", "leaver")
 		return w.expect(wireCall{who: session, action: "GetCallerIdentity"}, invalidToken)
 	})},
-	{"Revocation", "ending one session, or all of a principal, at once on every node (AWS has no such thing)", notYet, "stint session revoke", lacks("../cmd/stint/*revo*.go")},
+	{"Revocation", "ending one session with all that was made from it, or all of a principal, at once on every node (AWS has no such thing)", differs, "stint session revoke, and RevokeSessions", by("TestSessionRevoke")},
 
 	{"Delivery", "web identity file: SDKs read it and call with AWS_ENDPOINT_URL_STS", same, "", by("TestSDK_Tour")},
 	{"Delivery", "credential_process", same, "", by("TestWhoamiAndAssume")},

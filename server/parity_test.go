@@ -346,6 +346,13 @@ func parityCases(p *people) []parityCase {
 		{"federate with a policy that is none", p.alice, federate(func(in *stsv1.GetFederationTokenRequest) { in.Policy = new("{}") }), "MalformedPolicyDocument"},
 		{"federate with tags twice", p.alice, federate(func(in *stsv1.GetFederationTokenRequest) { in.Tags = []*stsv1.Tag{{Key: "a"}, {Key: "A"}} }), "InvalidParameterValue"},
 
+		{"revoke", p.alice, &stsv1.RevokeSessionsRequest{ProviderArn: "arn:aws:iam::111122223333:saml-provider/gone", Subject: "bob", Wait: true}, ""},
+		{"revoke before a moment", p.alice, &stsv1.RevokeSessionsRequest{
+			PrincipalArn: worker, RoleSessionName: "nobody", IssuedBefore: "2026-01-31T12:00:00Z", Reason: "a test",
+		}, ""},
+		{"revoke without permission", p.bob, &stsv1.RevokeSessionsRequest{PrincipalArn: worker}, "AccessDenied"},
+		{"revoke one's own session without having one", p.alice, &stsv1.RevokeSessionsRequest{}, "ValidationError"},
+
 		{"session", p.bob, &stsv1.GetSessionTokenRequest{}, ""},
 		{"session of root", p.root, &stsv1.GetSessionTokenRequest{DurationSeconds: new(int32(129_600))}, ""},
 		{"session in a session", p.session, &stsv1.GetSessionTokenRequest{}, "AccessDenied"},
@@ -491,7 +498,7 @@ func flat(v any) map[string]any {
 		default:
 			switch path {
 			case ".credentials.accesskeyid", ".credentials.secretaccesskey", ".credentials.sessiontoken", ".webidentitytoken",
-				".credentials.expiration", ".expiration", ".sessiontokensize", ".sessiontokenutilization":
+				".credentials.expiration", ".expiration", ".sessiontokensize", ".sessiontokenutilization", ".revocationid", ".issuedbefore":
 				out[path] = "some"
 			default:
 				if !reflect.ValueOf(v).IsZero() {

@@ -53,6 +53,7 @@ type Server struct {
 	issuers    *issuers
 	saml       *samlService
 	sessions   sessionState
+	revoker    *session.Revoker
 	codes      *mfa.Verifier
 	loginCodes *fetch.Codes // of people who sign in at OpenID Connect providers
 	passwords  *iam.Passwords
@@ -75,7 +76,7 @@ func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		s.openData, s.openSessions, s.openDirectory, s.openSigner, s.openAudit, s.openServices,
+		s.openData, s.openSessions, s.openDirectory, s.openRevocations, s.openSigner, s.openAudit, s.openServices,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -160,6 +161,17 @@ func (s *Server) openSigner(ctx context.Context) (err error) {
 	return nil
 }
 
+// openRevocations reads what is revoked, before any session is judged.
+func (s *Server) openRevocations(ctx context.Context) error {
+	cfg := session.RevokerConfig{Log: s.directory, Now: time.Now, Logger: s.log}
+	if shared, ok := s.sessions.(*redis.Store); ok {
+		cfg.Bulletin = shared.Bulletin()
+	}
+	s.revoker = session.NewRevoker(cfg)
+	s.jobs = append(s.jobs, s.revoker.Run)
+	return s.revoker.Load(ctx)
+}
+
 // sessionState is what both backends of session keep.
 type sessionState interface {
 	session.Store
@@ -234,7 +246,7 @@ func (s *Server) openServices(context.Context) error {
 	s.saml = &samlService{Directory: s.directory, cfg: s.cfg.SAML, guard: s.sessions, signer: s.signer}
 	s.saml.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
 	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities, SAML: s.saml, Guard: s.sessions,
-		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes})
+		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes, Revoker: s.revoker})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
 }
@@ -260,7 +272,10 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 	}
 	m := newMetrics(s.version, s.audit.Stats)
 	dispatcher := dispatch.New(dispatch.Config{
-		Authenticator: authn.New(authn.Config{Directory: s.directory, Tokens: s.signer, Verifier: verifier, Certificates: s.certificates()}),
+		Authenticator: authn.New(authn.Config{
+			Directory: s.directory, Tokens: s.signer, Verifier: verifier,
+			Revocations: s.revoker.Revocations(), Certificates: s.certificates(),
+		}),
 		Recorder:      s.audit,
 		Log:           s.log,
 		History:       s.history,

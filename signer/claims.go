@@ -1,6 +1,8 @@
 package signer
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/stint-sts/stint/secret"
@@ -36,6 +38,11 @@ type Claims struct {
 	Chained        bool      // made with the credentials of another role session
 	Parent         string    // access key id that asked for it
 
+	// Ancestors are the access key ids that led to Parent, oldest first: at most MaxAncestors. AncestorsCut says that there were more, and that
+	// some after the first are left out.
+	Ancestors    []string
+	AncestorsCut bool
+
 	// MinTokenSize makes Mint pad the token to at least so many bytes; 0: no padding. It is not read back.
 	MinTokenSize int
 	padding      int // bytes of the claim that pads
@@ -48,6 +55,37 @@ type Claims struct {
 	DerivationVersion int // of the derivation key behind the secret access key; Mint sets it
 
 	derived *derivedKey // the secret access key, on what Verify returns
+}
+
+// MaxAncestors is how many ancestors a token names. A service that renews its session by the session itself, once an hour, has
+// one more with each hour.
+const MaxAncestors = 32
+
+// Descend sets c's Parent and Ancestors for a session that the holder of parent asks for with credentials accessKeyID; parent is nil for
+// a long-lived key.
+func (c *Claims) Descend(accessKeyID string, parent *Claims) {
+	c.Parent = accessKeyID
+	if parent == nil || parent.Parent == "" {
+		return
+	}
+	c.Ancestors = append(slices.Clone(parent.Ancestors), parent.Parent)
+	c.AncestorsCut = parent.AncestorsCut
+	if len(c.Ancestors) > MaxAncestors {
+		c.Ancestors = slices.Delete(c.Ancestors, 1, 2)
+		c.AncestorsCut = true
+	}
+}
+
+// Subject is who the identity provider of a federated session says its holder is; empty for other sessions.
+func (c *Claims) Subject() string {
+	_, issuer, oidc := strings.Cut(c.Provider, ":oidc-provider/")
+	if !oidc {
+		issuer = "saml"
+	}
+	if values := c.FederatedKeys[issuer+":sub"]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
 }
 
 // Tag is a session tag.

@@ -132,6 +132,9 @@ func (i *Inspection) String() string {
 		b.line("chained", "yes: made with credentials of another role session")
 	}
 	b.text("asked for by", c.Parent)
+	for _, id := range c.Ancestors {
+		b.text("after", id)
+	}
 	b.text("identity provider", c.Provider)
 	for _, t := range c.Tags {
 		passes := ""

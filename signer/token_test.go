@@ -34,6 +34,7 @@ func fullClaims() *signer.Claims {
 	c.TransitiveKeys = []string{"Project"}
 	c.MFATime = start.Add(-time.Minute).Truncate(time.Second)
 	c.Chained = true
+	c.Ancestors, c.AncestorsCut = []string{"AKIA3XFRBF535PLBIFPI", "ASIA3XFRBF535PLBIFPI"}, true
 	c.Provider = "arn:aws:iam::123456789012:oidc-provider/id.example.com"
 	c.FederatedKeys = map[string][]string{"id.example.com:sub": {"repo:a/b"}, "id.example.com:aud": {"x", "y"}, "none": {}}
 	c.Policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`

@@ -34,6 +34,7 @@ const (
 //	acc ent uid snm sid       account; ARN and unique id of the entity; session name; source identity
 //	mfa chn par idp           when MFA was checked; 1 if chained; access key id of the parent; ARN of the identity provider
 //	tag trn fed pol pla       details: tags as key, value, key, value, …; transitive keys; federated condition keys; session policies
+//	anc anx                   access key ids that led to the parent; 1 if some of them are left out
 //	pad                       zeros, for a token of the least size that was asked for
 //	z                         the details instead, if they are long: base64url of DEFLATE (RFC 1951) of their JSON object
 type wire struct {
@@ -76,6 +77,10 @@ func appendClaims(b []byte, c *Claims, issuer string) ([]byte, error) {
 		o.number("chn", 1)
 	}
 	o.text("par", c.Parent)
+	o.texts("anc", c.Ancestors)
+	if c.AncestorsCut {
+		o.number("anx", 1)
+	}
 	o.text("idp", c.Provider)
 	o.text("pad", strings.Repeat("0", c.padding))
 	start := len(o.b)

@@ -63,6 +63,10 @@ func (w *wire) set(name, value string) (err error) {
 		w.c.Chained = value == "1"
 	case "par":
 		w.c.Parent, err = unquote(value)
+	case "anc":
+		err = json.Unmarshal([]byte(value), &w.c.Ancestors)
+	case "anx":
+		w.c.AncestorsCut = value == "1"
 	case "idp":
 		w.c.Provider, err = unquote(value)
 	case "tag":

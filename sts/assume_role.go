@@ -224,7 +224,6 @@ func (g *grant) claims(c *authn.Caller, role *authn.Entity, in *AssumeRoleInput)
 		Tags:           g.tags,
 		TransitiveKeys: g.transitive,
 		Chained:        c.Kind == authn.RoleSession,
-		Parent:         c.AccessKeyID,
 		PolicyARNs:     policyARNs(in.PolicyARNs),
 		MinTokenSize:   tokenSize(in.MinTokenSize),
 	}

@@ -67,7 +67,6 @@ func (s *Service) AssumeRoot(ctx context.Context, c *authn.Caller, in *AssumeRoo
 		ARN:          entity.ARN,
 		EntityARN:    entity.ARN,
 		EntityID:     entity.ID,
-		Parent:       c.AccessKeyID,
 		PolicyARNs:   []string{in.TaskPolicyARN.ARN},
 		MinTokenSize: tokenSize(in.MinTokenSize),
 	}

@@ -66,7 +66,6 @@ func (s *Service) GetFederationToken(ctx context.Context, c *authn.Caller, in *G
 		EntityID:     c.Entity.ID,
 		SessionName:  in.Name,
 		Tags:         sessionTags(in.Tags),
-		Parent:       c.AccessKeyID,
 		PolicyARNs:   policyARNs(in.PolicyARNs),
 		MinTokenSize: tokenSize(in.MinTokenSize),
 	}

@@ -36,6 +36,7 @@ type world struct {
 	minted   int
 	claims   signer.Claims // of the last one minted
 	putErr   error
+	revoked  []*session.Revocation
 	mfa      testMFA
 }
 
@@ -44,7 +45,41 @@ func newWorld(t testing.TB) *world {
 }
 
 func (w *world) service() *sts.Service {
-	return sts.New(sts.Config{Directory: w, Minter: w, Sessions: w, Devices: w, Codes: w})
+	return sts.New(sts.Config{Directory: w, Minter: w, Sessions: w, Devices: w, Codes: w, Revoker: w})
+}
+
+func (w *world) UserByARN(_ context.Context, a arn.ARN) (*authn.Entity, error) {
+	if a.String() == aliceARN {
+		return &authn.Entity{Type: authn.UserEntity, Account: accountA, ID: "AIDAALICE", ARN: aliceARN}, nil
+	}
+	return nil, fmt.Errorf("user %s: %w", a, authn.ErrUnknown)
+}
+
+func (w *world) AccessKey(_ context.Context, id string) (*authn.AccessKey, error) {
+	if strings.HasPrefix(id, "AKIA") {
+		return &authn.AccessKey{ID: id}, nil
+	}
+	return nil, fmt.Errorf("access key %s: %w", id, authn.ErrUnknown)
+}
+
+func (w *world) Get(_ context.Context, id string) (*session.Record, error) {
+	for _, r := range w.records {
+		if r.AccessKeyID == id {
+			return r, nil
+		}
+	}
+	return nil, session.ErrNotFound
+}
+
+func (w *world) Revoke(_ context.Context, r *session.Revocation, wait bool) (int, error) {
+	if err := r.Check(); err != nil {
+		return 0, err
+	}
+	w.revoked = append(w.revoked, r)
+	if wait {
+		return 3, nil
+	}
+	return 1, nil
 }
 
 func (w *world) RoleByARN(_ context.Context, a arn.ARN) (*authn.Entity, error) {

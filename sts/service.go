@@ -23,6 +23,10 @@ import (
 type Directory interface {
 	// RoleByARN returns the role whose ARN is exactly a.
 	RoleByARN(ctx context.Context, a arn.ARN) (*authn.Entity, error)
+	// UserByARN returns the user whose ARN is exactly a.
+	UserByARN(ctx context.Context, a arn.ARN) (*authn.Entity, error)
+	// AccessKey returns a long-lived key, active or not.
+	AccessKey(ctx context.Context, id string) (*authn.AccessKey, error)
 	// Entity returns the user or role with that unique id, or the account itself when id is the account id.
 	Entity(ctx context.Context, account, id string) (*authn.Entity, error)
 	// Roles returns the ARNs of the account's first roles by name, limit at most.
@@ -41,6 +45,8 @@ type Minter interface {
 type Sessions interface {
 	// Put stores the record; the error matches session.ErrUnavailable when the store cannot be reached.
 	Put(ctx context.Context, r *session.Record) error
+	// Get returns the record of a live session; the error matches session.ErrNotFound when there is none.
+	Get(ctx context.Context, accessKeyID string) (*session.Record, error)
 }
 
 // Guard lets each proof of a sign-in pass once; session.Guard has the contract.
@@ -60,6 +66,7 @@ type Config struct {
 	Devices       Devices
 	Codes         Codes
 	Guard         Guard // of sign-ins
+	Revoker       Revoker
 
 	// MaxChained bounds sessions that were made with the credentials of another role session. Default 1 hour, as on AWS.
 	MaxChained time.Duration
@@ -79,6 +86,7 @@ type Service struct {
 	devices       Devices
 	codes         Codes
 	guard         Guard
+	revoker       Revoker
 	maxChained    time.Duration
 	management    string
 }
@@ -91,7 +99,7 @@ func New(cfg Config) *Service {
 	return &Service{
 		directory: cfg.Directory, minter: cfg.Minter, sessions: cfg.Sessions, identities: cfg.Identities,
 		webIdentities: cfg.WebIdentities, saml: cfg.SAML, sealer: cfg.Sealer,
-		devices: cfg.Devices, codes: cfg.Codes, guard: cfg.Guard, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
+		devices: cfg.Devices, codes: cfg.Codes, guard: cfg.Guard, revoker: cfg.Revoker, maxChained: cfg.MaxChained, management: cfg.ManagementAccount,
 	}
 }
 
@@ -146,6 +154,9 @@ func (s *Service) issueTo(
 ) (*Credentials, error) {
 	claims.IssuedAt = c.Request.Time.UTC().Truncate(time.Millisecond)
 	claims.ExpiresAt = claims.IssuedAt.Truncate(time.Second).Add(d)
+	if c.AccessKeyID != "" {
+		claims.Descend(c.AccessKeyID, c.Session)
+	}
 	creds, err := s.minter.Mint(claims)
 	if errors.Is(err, signer.ErrTokenTooLarge) { // tags that were inherited on the way add up
 		return nil, awserr.Wrap(awserr.PackedPolicyTooLarge, "Serialized token too large for session", err)

@@ -62,7 +62,6 @@ func (s *Service) userSession(ctx context.Context, c *authn.Caller, d time.Durat
 		ARN:          c.ARN,
 		EntityARN:    c.Entity.ARN,
 		EntityID:     c.Entity.ID,
-		Parent:       c.AccessKeyID,
 		MFATime:      proved,
 		MinTokenSize: minSize,
 	}, d)

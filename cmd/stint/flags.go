@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 
@@ -50,11 +49,15 @@ func (t toggle) Set(v string) error { t.given[t.name] = v; return nil }
 
 // load parses args and reads the configuration. want is how many arguments follow the flags.
 func (f *flags) load(args []string, want int) (*server.Config, error) {
-	err := f.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp), err != nil:
+	if err := f.Parse(args); err != nil {
 		return nil, errUsage // the flag package has printed why
-	case f.NArg() != want:
+	}
+	return f.loadParsed(want)
+}
+
+// loadParsed is load for flags that are parsed.
+func (f *flags) loadParsed(want int) (*server.Config, error) {
+	if f.NArg() != want {
 		_, _ = fmt.Fprintf(f.p.stderr, "%s: wants %d argument(s) after its flags, got %d\n", f.Name(), want, f.NArg())
 		return nil, errUsage
 	}

@@ -44,6 +44,7 @@ func commands() []command {
 		{"account list", "", "list the accounts", accountList},
 		{"session list", "", "list the live sessions of an account", sessionList},
 		{"session show", "ACCESS_KEY_ID", "show one live session", sessionShow},
+		{"session revoke", "[ACCESS_KEY_ID]", "end sessions before their time, on all nodes", sessionRevoke},
 		{"keys list", "", "list the key ring", keysList},
 		{"keys rotate", "", "prepare a new key, which signs as soon as every node knows it", keysRotate},
 		{"keys remove", "KEY_ID", "take a key that others know out of the ring, at once", keysRemove},

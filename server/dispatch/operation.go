@@ -116,5 +116,6 @@ func stsOperations(s *sts.Service) []Operation {
 		reading("sts", "GetAccessKeyInfo", s.GetAccessKeyInfo),
 		reading("sts", "GetCallerIdentity", s.GetCallerIdentity),
 		operation("sts", "GetWebIdentityToken", s.GetWebIdentityToken),
+		operation("sts", "RevokeSessions", s.RevokeSessions), // stint's own
 	}
 }

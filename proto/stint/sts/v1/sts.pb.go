@@ -1506,6 +1506,169 @@ func (x *GetWebIdentityTokenResponse) GetExpiration() *timestamppb.Timestamp {
 	return nil
 }
 
+// RevokeSessionsRequest are the parameters of RevokeSessions. access_key_id, principal_arn and provider_arn exclude each other; without
+// any of them the caller's own session ends.
+type RevokeSessionsRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	AccessKeyId     string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`             // of a session or a long-lived key: that and all that was made from it
+	PrincipalArn    string                 `protobuf:"bytes,2,opt,name=principal_arn,json=principalArn,proto3" json:"principal_arn,omitempty"`            // of a role or a user; of an account's root user: all of the account
+	RoleSessionName string                 `protobuf:"bytes,3,opt,name=role_session_name,json=roleSessionName,proto3" json:"role_session_name,omitempty"` // with principal_arn of a role
+	ProviderArn     string                 `protobuf:"bytes,4,opt,name=provider_arn,json=providerArn,proto3" json:"provider_arn,omitempty"`               // sessions of those whom the identity provider vouched for
+	Subject         string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`                                          // with provider_arn
+	IssuedBefore    string                 `protobuf:"bytes,6,opt,name=issued_before,json=issuedBefore,proto3" json:"issued_before,omitempty"`            // RFC 3339; default now. With principal_arn or provider_arn
+	Reason          string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`                                            // for other operators; at most 256 characters
+	Wait            bool                   `protobuf:"varint,8,opt,name=wait,proto3" json:"wait,omitempty"`                                               // answer when every live node has it
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RevokeSessionsRequest) Reset() {
+	*x = RevokeSessionsRequest{}
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionsRequest) ProtoMessage() {}
+
+func (x *RevokeSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionsRequest.ProtoReflect.Descriptor instead.
+func (*RevokeSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RevokeSessionsRequest) GetAccessKeyId() string {
+	if x != nil {
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetPrincipalArn() string {
+	if x != nil {
+		return x.PrincipalArn
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetRoleSessionName() string {
+	if x != nil {
+		return x.RoleSessionName
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetProviderArn() string {
+	if x != nil {
+		return x.ProviderArn
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetIssuedBefore() string {
+	if x != nil {
+		return x.IssuedBefore
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RevokeSessionsRequest) GetWait() bool {
+	if x != nil {
+		return x.Wait
+	}
+	return false
+}
+
+// RevokeSessionsResponse is the result of RevokeSessions.
+type RevokeSessionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RevocationId  string                 `protobuf:"bytes,1,opt,name=revocation_id,json=revocationId,proto3" json:"revocation_id,omitempty"`
+	IssuedBefore  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=issued_before,json=issuedBefore,proto3" json:"issued_before,omitempty"`
+	Nodes         *int32                 `protobuf:"varint,3,opt,name=nodes,proto3,oneof" json:"nodes,omitempty"` // that have confirmed; with wait
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionsResponse) Reset() {
+	*x = RevokeSessionsResponse{}
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionsResponse) ProtoMessage() {}
+
+func (x *RevokeSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stint_sts_v1_sts_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionsResponse.ProtoReflect.Descriptor instead.
+func (*RevokeSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_stint_sts_v1_sts_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RevokeSessionsResponse) GetRevocationId() string {
+	if x != nil {
+		return x.RevocationId
+	}
+	return ""
+}
+
+func (x *RevokeSessionsResponse) GetIssuedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedBefore
+	}
+	return nil
+}
+
+func (x *RevokeSessionsResponse) GetNodes() int32 {
+	if x != nil && x.Nodes != nil {
+		return *x.Nodes
+	}
+	return 0
+}
+
 var File_stint_sts_v1_sts_proto protoreflect.FileDescriptor
 
 const file_stint_sts_v1_sts_proto_rawDesc = "" +
@@ -1668,7 +1831,21 @@ const file_stint_sts_v1_sts_proto_rawDesc = "" +
 	"\x12web_identity_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x10webIdentityToken\x12:\n" +
 	"\n" +
 	"expiration\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expiration2\x8d\b\n" +
+	"expiration\"\x9a\x02\n" +
+	"\x15RevokeSessionsRequest\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12#\n" +
+	"\rprincipal_arn\x18\x02 \x01(\tR\fprincipalArn\x12*\n" +
+	"\x11role_session_name\x18\x03 \x01(\tR\x0froleSessionName\x12!\n" +
+	"\fprovider_arn\x18\x04 \x01(\tR\vproviderArn\x12\x18\n" +
+	"\asubject\x18\x05 \x01(\tR\asubject\x12#\n" +
+	"\rissued_before\x18\x06 \x01(\tR\fissuedBefore\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x12\n" +
+	"\x04wait\x18\b \x01(\bR\x04wait\"\xa3\x01\n" +
+	"\x16RevokeSessionsResponse\x12#\n" +
+	"\rrevocation_id\x18\x01 \x01(\tR\frevocationId\x12?\n" +
+	"\rissued_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\fissuedBefore\x12\x19\n" +
+	"\x05nodes\x18\x03 \x01(\x05H\x00R\x05nodes\x88\x01\x01B\b\n" +
+	"\x06_nodes2\xea\b\n" +
 	"\x03STS\x12O\n" +
 	"\n" +
 	"AssumeRole\x12\x1f.stint.sts.v1.AssumeRoleRequest\x1a .stint.sts.v1.AssumeRoleResponse\x12g\n" +
@@ -1681,7 +1858,8 @@ const file_stint_sts_v1_sts_proto_rawDesc = "" +
 	"\x11GetCallerIdentity\x12&.stint.sts.v1.GetCallerIdentityRequest\x1a'.stint.sts.v1.GetCallerIdentityResponse\x12g\n" +
 	"\x12GetFederationToken\x12'.stint.sts.v1.GetFederationTokenRequest\x1a(.stint.sts.v1.GetFederationTokenResponse\x12^\n" +
 	"\x0fGetSessionToken\x12$.stint.sts.v1.GetSessionTokenRequest\x1a%.stint.sts.v1.GetSessionTokenResponse\x12j\n" +
-	"\x13GetWebIdentityToken\x12(.stint.sts.v1.GetWebIdentityTokenRequest\x1a).stint.sts.v1.GetWebIdentityTokenResponseB5Z3github.com/stint-sts/stint/proto/stint/sts/v1;stsv1b\x06proto3"
+	"\x13GetWebIdentityToken\x12(.stint.sts.v1.GetWebIdentityTokenRequest\x1a).stint.sts.v1.GetWebIdentityTokenResponse\x12[\n" +
+	"\x0eRevokeSessions\x12#.stint.sts.v1.RevokeSessionsRequest\x1a$.stint.sts.v1.RevokeSessionsResponseB5Z3github.com/stint-sts/stint/proto/stint/sts/v1;stsv1b\x06proto3"
 
 var (
 	file_stint_sts_v1_sts_proto_rawDescOnce sync.Once
@@ -1695,7 +1873,7 @@ func file_stint_sts_v1_sts_proto_rawDescGZIP() []byte {
 	return file_stint_sts_v1_sts_proto_rawDescData
 }
 
-var file_stint_sts_v1_sts_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_stint_sts_v1_sts_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_stint_sts_v1_sts_proto_goTypes = []any{
 	(*AssumeRoleRequest)(nil),                  // 0: stint.sts.v1.AssumeRoleRequest
 	(*AssumeRoleResponse)(nil),                 // 1: stint.sts.v1.AssumeRoleResponse
@@ -1717,60 +1895,65 @@ var file_stint_sts_v1_sts_proto_goTypes = []any{
 	(*GetSessionTokenResponse)(nil),            // 17: stint.sts.v1.GetSessionTokenResponse
 	(*GetWebIdentityTokenRequest)(nil),         // 18: stint.sts.v1.GetWebIdentityTokenRequest
 	(*GetWebIdentityTokenResponse)(nil),        // 19: stint.sts.v1.GetWebIdentityTokenResponse
-	(*PolicyDescriptor)(nil),                   // 20: stint.sts.v1.PolicyDescriptor
-	(*Tag)(nil),                                // 21: stint.sts.v1.Tag
-	(*ProvidedContext)(nil),                    // 22: stint.sts.v1.ProvidedContext
-	(*Credentials)(nil),                        // 23: stint.sts.v1.Credentials
-	(*AssumedRoleUser)(nil),                    // 24: stint.sts.v1.AssumedRoleUser
-	(*FederatedUser)(nil),                      // 25: stint.sts.v1.FederatedUser
-	(*timestamppb.Timestamp)(nil),              // 26: google.protobuf.Timestamp
+	(*RevokeSessionsRequest)(nil),              // 20: stint.sts.v1.RevokeSessionsRequest
+	(*RevokeSessionsResponse)(nil),             // 21: stint.sts.v1.RevokeSessionsResponse
+	(*PolicyDescriptor)(nil),                   // 22: stint.sts.v1.PolicyDescriptor
+	(*Tag)(nil),                                // 23: stint.sts.v1.Tag
+	(*ProvidedContext)(nil),                    // 24: stint.sts.v1.ProvidedContext
+	(*Credentials)(nil),                        // 25: stint.sts.v1.Credentials
+	(*AssumedRoleUser)(nil),                    // 26: stint.sts.v1.AssumedRoleUser
+	(*FederatedUser)(nil),                      // 27: stint.sts.v1.FederatedUser
+	(*timestamppb.Timestamp)(nil),              // 28: google.protobuf.Timestamp
 }
 var file_stint_sts_v1_sts_proto_depIdxs = []int32{
-	20, // 0: stint.sts.v1.AssumeRoleRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	21, // 1: stint.sts.v1.AssumeRoleRequest.tags:type_name -> stint.sts.v1.Tag
-	22, // 2: stint.sts.v1.AssumeRoleRequest.provided_contexts:type_name -> stint.sts.v1.ProvidedContext
-	23, // 3: stint.sts.v1.AssumeRoleResponse.credentials:type_name -> stint.sts.v1.Credentials
-	24, // 4: stint.sts.v1.AssumeRoleResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
-	20, // 5: stint.sts.v1.AssumeRoleWithSAMLRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	23, // 6: stint.sts.v1.AssumeRoleWithSAMLResponse.credentials:type_name -> stint.sts.v1.Credentials
-	24, // 7: stint.sts.v1.AssumeRoleWithSAMLResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
-	20, // 8: stint.sts.v1.AssumeRoleWithWebIdentityRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	23, // 9: stint.sts.v1.AssumeRoleWithWebIdentityResponse.credentials:type_name -> stint.sts.v1.Credentials
-	24, // 10: stint.sts.v1.AssumeRoleWithWebIdentityResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
-	20, // 11: stint.sts.v1.AssumeRootRequest.task_policy_arn:type_name -> stint.sts.v1.PolicyDescriptor
-	23, // 12: stint.sts.v1.AssumeRootResponse.credentials:type_name -> stint.sts.v1.Credentials
-	20, // 13: stint.sts.v1.GetFederationTokenRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
-	21, // 14: stint.sts.v1.GetFederationTokenRequest.tags:type_name -> stint.sts.v1.Tag
-	23, // 15: stint.sts.v1.GetFederationTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
-	25, // 16: stint.sts.v1.GetFederationTokenResponse.federated_user:type_name -> stint.sts.v1.FederatedUser
-	23, // 17: stint.sts.v1.GetSessionTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
-	21, // 18: stint.sts.v1.GetWebIdentityTokenRequest.tags:type_name -> stint.sts.v1.Tag
-	26, // 19: stint.sts.v1.GetWebIdentityTokenResponse.expiration:type_name -> google.protobuf.Timestamp
-	0,  // 20: stint.sts.v1.STS.AssumeRole:input_type -> stint.sts.v1.AssumeRoleRequest
-	2,  // 21: stint.sts.v1.STS.AssumeRoleWithSAML:input_type -> stint.sts.v1.AssumeRoleWithSAMLRequest
-	4,  // 22: stint.sts.v1.STS.AssumeRoleWithWebIdentity:input_type -> stint.sts.v1.AssumeRoleWithWebIdentityRequest
-	6,  // 23: stint.sts.v1.STS.AssumeRoot:input_type -> stint.sts.v1.AssumeRootRequest
-	8,  // 24: stint.sts.v1.STS.DecodeAuthorizationMessage:input_type -> stint.sts.v1.DecodeAuthorizationMessageRequest
-	10, // 25: stint.sts.v1.STS.GetAccessKeyInfo:input_type -> stint.sts.v1.GetAccessKeyInfoRequest
-	12, // 26: stint.sts.v1.STS.GetCallerIdentity:input_type -> stint.sts.v1.GetCallerIdentityRequest
-	14, // 27: stint.sts.v1.STS.GetFederationToken:input_type -> stint.sts.v1.GetFederationTokenRequest
-	16, // 28: stint.sts.v1.STS.GetSessionToken:input_type -> stint.sts.v1.GetSessionTokenRequest
-	18, // 29: stint.sts.v1.STS.GetWebIdentityToken:input_type -> stint.sts.v1.GetWebIdentityTokenRequest
-	1,  // 30: stint.sts.v1.STS.AssumeRole:output_type -> stint.sts.v1.AssumeRoleResponse
-	3,  // 31: stint.sts.v1.STS.AssumeRoleWithSAML:output_type -> stint.sts.v1.AssumeRoleWithSAMLResponse
-	5,  // 32: stint.sts.v1.STS.AssumeRoleWithWebIdentity:output_type -> stint.sts.v1.AssumeRoleWithWebIdentityResponse
-	7,  // 33: stint.sts.v1.STS.AssumeRoot:output_type -> stint.sts.v1.AssumeRootResponse
-	9,  // 34: stint.sts.v1.STS.DecodeAuthorizationMessage:output_type -> stint.sts.v1.DecodeAuthorizationMessageResponse
-	11, // 35: stint.sts.v1.STS.GetAccessKeyInfo:output_type -> stint.sts.v1.GetAccessKeyInfoResponse
-	13, // 36: stint.sts.v1.STS.GetCallerIdentity:output_type -> stint.sts.v1.GetCallerIdentityResponse
-	15, // 37: stint.sts.v1.STS.GetFederationToken:output_type -> stint.sts.v1.GetFederationTokenResponse
-	17, // 38: stint.sts.v1.STS.GetSessionToken:output_type -> stint.sts.v1.GetSessionTokenResponse
-	19, // 39: stint.sts.v1.STS.GetWebIdentityToken:output_type -> stint.sts.v1.GetWebIdentityTokenResponse
-	30, // [30:40] is the sub-list for method output_type
-	20, // [20:30] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	22, // 0: stint.sts.v1.AssumeRoleRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	23, // 1: stint.sts.v1.AssumeRoleRequest.tags:type_name -> stint.sts.v1.Tag
+	24, // 2: stint.sts.v1.AssumeRoleRequest.provided_contexts:type_name -> stint.sts.v1.ProvidedContext
+	25, // 3: stint.sts.v1.AssumeRoleResponse.credentials:type_name -> stint.sts.v1.Credentials
+	26, // 4: stint.sts.v1.AssumeRoleResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	22, // 5: stint.sts.v1.AssumeRoleWithSAMLRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	25, // 6: stint.sts.v1.AssumeRoleWithSAMLResponse.credentials:type_name -> stint.sts.v1.Credentials
+	26, // 7: stint.sts.v1.AssumeRoleWithSAMLResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	22, // 8: stint.sts.v1.AssumeRoleWithWebIdentityRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	25, // 9: stint.sts.v1.AssumeRoleWithWebIdentityResponse.credentials:type_name -> stint.sts.v1.Credentials
+	26, // 10: stint.sts.v1.AssumeRoleWithWebIdentityResponse.assumed_role_user:type_name -> stint.sts.v1.AssumedRoleUser
+	22, // 11: stint.sts.v1.AssumeRootRequest.task_policy_arn:type_name -> stint.sts.v1.PolicyDescriptor
+	25, // 12: stint.sts.v1.AssumeRootResponse.credentials:type_name -> stint.sts.v1.Credentials
+	22, // 13: stint.sts.v1.GetFederationTokenRequest.policy_arns:type_name -> stint.sts.v1.PolicyDescriptor
+	23, // 14: stint.sts.v1.GetFederationTokenRequest.tags:type_name -> stint.sts.v1.Tag
+	25, // 15: stint.sts.v1.GetFederationTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
+	27, // 16: stint.sts.v1.GetFederationTokenResponse.federated_user:type_name -> stint.sts.v1.FederatedUser
+	25, // 17: stint.sts.v1.GetSessionTokenResponse.credentials:type_name -> stint.sts.v1.Credentials
+	23, // 18: stint.sts.v1.GetWebIdentityTokenRequest.tags:type_name -> stint.sts.v1.Tag
+	28, // 19: stint.sts.v1.GetWebIdentityTokenResponse.expiration:type_name -> google.protobuf.Timestamp
+	28, // 20: stint.sts.v1.RevokeSessionsResponse.issued_before:type_name -> google.protobuf.Timestamp
+	0,  // 21: stint.sts.v1.STS.AssumeRole:input_type -> stint.sts.v1.AssumeRoleRequest
+	2,  // 22: stint.sts.v1.STS.AssumeRoleWithSAML:input_type -> stint.sts.v1.AssumeRoleWithSAMLRequest
+	4,  // 23: stint.sts.v1.STS.AssumeRoleWithWebIdentity:input_type -> stint.sts.v1.AssumeRoleWithWebIdentityRequest
+	6,  // 24: stint.sts.v1.STS.AssumeRoot:input_type -> stint.sts.v1.AssumeRootRequest
+	8,  // 25: stint.sts.v1.STS.DecodeAuthorizationMessage:input_type -> stint.sts.v1.DecodeAuthorizationMessageRequest
+	10, // 26: stint.sts.v1.STS.GetAccessKeyInfo:input_type -> stint.sts.v1.GetAccessKeyInfoRequest
+	12, // 27: stint.sts.v1.STS.GetCallerIdentity:input_type -> stint.sts.v1.GetCallerIdentityRequest
+	14, // 28: stint.sts.v1.STS.GetFederationToken:input_type -> stint.sts.v1.GetFederationTokenRequest
+	16, // 29: stint.sts.v1.STS.GetSessionToken:input_type -> stint.sts.v1.GetSessionTokenRequest
+	18, // 30: stint.sts.v1.STS.GetWebIdentityToken:input_type -> stint.sts.v1.GetWebIdentityTokenRequest
+	20, // 31: stint.sts.v1.STS.RevokeSessions:input_type -> stint.sts.v1.RevokeSessionsRequest
+	1,  // 32: stint.sts.v1.STS.AssumeRole:output_type -> stint.sts.v1.AssumeRoleResponse
+	3,  // 33: stint.sts.v1.STS.AssumeRoleWithSAML:output_type -> stint.sts.v1.AssumeRoleWithSAMLResponse
+	5,  // 34: stint.sts.v1.STS.AssumeRoleWithWebIdentity:output_type -> stint.sts.v1.AssumeRoleWithWebIdentityResponse
+	7,  // 35: stint.sts.v1.STS.AssumeRoot:output_type -> stint.sts.v1.AssumeRootResponse
+	9,  // 36: stint.sts.v1.STS.DecodeAuthorizationMessage:output_type -> stint.sts.v1.DecodeAuthorizationMessageResponse
+	11, // 37: stint.sts.v1.STS.GetAccessKeyInfo:output_type -> stint.sts.v1.GetAccessKeyInfoResponse
+	13, // 38: stint.sts.v1.STS.GetCallerIdentity:output_type -> stint.sts.v1.GetCallerIdentityResponse
+	15, // 39: stint.sts.v1.STS.GetFederationToken:output_type -> stint.sts.v1.GetFederationTokenResponse
+	17, // 40: stint.sts.v1.STS.GetSessionToken:output_type -> stint.sts.v1.GetSessionTokenResponse
+	19, // 41: stint.sts.v1.STS.GetWebIdentityToken:output_type -> stint.sts.v1.GetWebIdentityTokenResponse
+	21, // 42: stint.sts.v1.STS.RevokeSessions:output_type -> stint.sts.v1.RevokeSessionsResponse
+	32, // [32:43] is the sub-list for method output_type
+	21, // [21:32] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_stint_sts_v1_sts_proto_init() }
@@ -1792,13 +1975,14 @@ func file_stint_sts_v1_sts_proto_init() {
 	file_stint_sts_v1_sts_proto_msgTypes[16].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[17].OneofWrappers = []any{}
 	file_stint_sts_v1_sts_proto_msgTypes[18].OneofWrappers = []any{}
+	file_stint_sts_v1_sts_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stint_sts_v1_sts_proto_rawDesc), len(file_stint_sts_v1_sts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

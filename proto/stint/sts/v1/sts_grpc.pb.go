@@ -29,6 +29,7 @@ const (
 	STS_GetFederationToken_FullMethodName         = "/stint.sts.v1.STS/GetFederationToken"
 	STS_GetSessionToken_FullMethodName            = "/stint.sts.v1.STS/GetSessionToken"
 	STS_GetWebIdentityToken_FullMethodName        = "/stint.sts.v1.STS/GetWebIdentityToken"
+	STS_RevokeSessions_FullMethodName             = "/stint.sts.v1.STS/RevokeSessions"
 )
 
 // STSClient is the client API for STS service.
@@ -66,6 +67,8 @@ type STSClient interface {
 	GetSessionToken(ctx context.Context, in *GetSessionTokenRequest, opts ...grpc.CallOption) (*GetSessionTokenResponse, error)
 	// GetWebIdentityToken returns a token that proves to a third party who calls.
 	GetWebIdentityToken(ctx context.Context, in *GetWebIdentityTokenRequest, opts ...grpc.CallOption) (*GetWebIdentityTokenResponse, error)
+	// RevokeSessions ends sessions before their time. AWS has no such operation.
+	RevokeSessions(ctx context.Context, in *RevokeSessionsRequest, opts ...grpc.CallOption) (*RevokeSessionsResponse, error)
 }
 
 type sTSClient struct {
@@ -176,6 +179,16 @@ func (c *sTSClient) GetWebIdentityToken(ctx context.Context, in *GetWebIdentityT
 	return out, nil
 }
 
+func (c *sTSClient) RevokeSessions(ctx context.Context, in *RevokeSessionsRequest, opts ...grpc.CallOption) (*RevokeSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeSessionsResponse)
+	err := c.cc.Invoke(ctx, STS_RevokeSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // STSServer is the server API for STS service.
 // All implementations must embed UnimplementedSTSServer
 // for forward compatibility.
@@ -211,6 +224,8 @@ type STSServer interface {
 	GetSessionToken(context.Context, *GetSessionTokenRequest) (*GetSessionTokenResponse, error)
 	// GetWebIdentityToken returns a token that proves to a third party who calls.
 	GetWebIdentityToken(context.Context, *GetWebIdentityTokenRequest) (*GetWebIdentityTokenResponse, error)
+	// RevokeSessions ends sessions before their time. AWS has no such operation.
+	RevokeSessions(context.Context, *RevokeSessionsRequest) (*RevokeSessionsResponse, error)
 	mustEmbedUnimplementedSTSServer()
 }
 
@@ -250,6 +265,9 @@ func (UnimplementedSTSServer) GetSessionToken(context.Context, *GetSessionTokenR
 }
 func (UnimplementedSTSServer) GetWebIdentityToken(context.Context, *GetWebIdentityTokenRequest) (*GetWebIdentityTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetWebIdentityToken not implemented")
+}
+func (UnimplementedSTSServer) RevokeSessions(context.Context, *RevokeSessionsRequest) (*RevokeSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeSessions not implemented")
 }
 func (UnimplementedSTSServer) mustEmbedUnimplementedSTSServer() {}
 func (UnimplementedSTSServer) testEmbeddedByValue()             {}
@@ -452,6 +470,24 @@ func _STS_GetWebIdentityToken_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _STS_RevokeSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(STSServer).RevokeSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: STS_RevokeSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(STSServer).RevokeSessions(ctx, req.(*RevokeSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // STS_ServiceDesc is the grpc.ServiceDesc for STS service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -498,6 +534,10 @@ var STS_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetWebIdentityToken",
 			Handler:    _STS_GetWebIdentityToken_Handler,
+		},
+		{
+			MethodName: "RevokeSessions",
+			Handler:    _STS_RevokeSessions_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
