@@ -9,8 +9,6 @@ import (
 	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/authz"
-	"github.com/stint-sts/stint/awserr"
-	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/shape"
 	"github.com/stint-sts/stint/signer"
 )
@@ -56,58 +54,6 @@ func event(call *Call, in any, out *Outcome) *audit.Event {
 		e.Additional = append(e.Additional, audit.Strings("clientCertificate", r.Certificate))
 	}
 	return e
-}
-
-// hidden stands for a user name that is none: what was typed may be a password
-// (AWS CloudTrail User Guide, "AWS Management Console sign-in events").
-const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
-
-// ConsoleLogin is the audit event of an attempt to sign in with a password: CloudTrail's record of a console sign-in. Of r it needs the
-// id, time, source address and user agent. out and err are what iam.Passwords.SignIn returned.
-func ConsoleLogin(r *authn.Request, out *iam.SignedIn, err error) *audit.Event {
-	e := &audit.Event{
-		Time: r.Time, Source: "signin.amazonaws.com", Name: "ConsoleLogin", Type: "AwsConsoleSignIn",
-		SourceIP: r.SourceIP, UserAgent: r.UserAgent, RequestID: r.ID,
-	}
-	if err == nil {
-		e.Identity = audit.Identity{
-			Type: "IAMUser", PrincipalID: out.User.ID, ARN: out.User.ARN, AccountID: out.User.Account, UserName: out.User.Name,
-		}
-		e.RecipientAccountID = out.User.Account
-		e.ResponseElements = []audit.Attr{audit.String("ConsoleLogin", "Success")}
-		e.Additional = []audit.Attr{audit.String("MFAUsed", yesNo(out.MFASerial != ""))}
-		if out.MFASerial != "" {
-			e.Additional = append(e.Additional, audit.String("MFAIdentifier", out.MFASerial))
-		}
-		if out.MustChange() {
-			e.Additional = append(e.Additional, audit.Bool("passwordChangeRequired", true))
-		}
-		return e
-	}
-	e.Identity = audit.Identity{Type: "IAMUser", UserName: hidden}
-	e.ResponseElements = []audit.Attr{audit.String("ConsoleLogin", "Failure")}
-	refused, ok := errors.AsType[*iam.SignInError](err)
-	if !ok {
-		seen := awserr.From(err)
-		e.ErrorCode, e.ErrorMessage = seen.Kind.Code, seen.Message
-		e.Additional = append([]audit.Attr{audit.String("MFAUsed", "No")}, reason(err)...)
-		return e
-	}
-	e.RecipientAccountID, e.Identity.AccountID = refused.Account, refused.Account
-	e.ErrorMessage = "No username found in supplied account"
-	if u := refused.User; u != nil {
-		e.ErrorMessage = "Failed authentication"
-		e.Identity.PrincipalID, e.Identity.ARN, e.Identity.UserName = u.ID, u.ARN(), u.Name
-	}
-	e.Additional = []audit.Attr{audit.String("MFAUsed", yesNo(refused.MFAUsed)), audit.String("cause", refused.Reason)}
-	return e
-}
-
-func yesNo(yes bool) string {
-	if yes {
-		return "Yes"
-	}
-	return "No"
 }
 
 // identity is CloudTrail's userIdentity. Of somebody who could not prove itself it holds only the access key id that was
