@@ -73,7 +73,7 @@ var (
 const (
 	leakedCode      = "918273"                    // a TOTP code
 	leakedAssertion = "canary-context-assertion-" // a context assertion
-	leakedPassword  = "canary-password"
+	leakedPassword  = "Canary-password-7"         // good enough to be set
 )
 
 // TestNothingLeaks sends every operation, with inputs that are good and bad, by callers that are known and not, and then looks

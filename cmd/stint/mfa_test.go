@@ -153,34 +153,41 @@ func TestMFADocument(t *testing.T) {
 	t.Parallel()
 	needAWS(t)
 	need(t, "oathtool", "zbarimg")
-	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "mfa.md"))
+	out := runTour(t, "mfa.md", 6, "zbarimg --raw --quiet -Sdisable -Sqrcode.enable carol.png\n")
+	for _, want := range []string{":mfa/carol-laptop", "AccessDenied", ":assumed-role/vault/carol", "otpauth://totp/carol@", "&issuer=stint"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the commands do not show %q:\n%s", want, out)
+		}
+	}
+}
+
+// runTour runs the commands of a document, which has so many blocks of them at least, against a fresh node, and then some more. It returns what
+// they print.
+func runTour(t *testing.T, name string, blocks int, then string) string {
+	t.Helper()
+	document, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	n := start(t, filepath.Join(dir, "stint-data"))
 	_, tour, found := strings.Cut(string(document), "<!-- tour")
-	blocks := strings.Split(tour, "```sh\n")[1:]
-	if !found || len(blocks) < 6 {
-		t.Fatalf("docs/mfa.md has %d blocks", len(blocks))
+	parts := strings.Split(tour, "```sh\n")[1:]
+	if !found || len(parts) < blocks {
+		t.Fatalf("docs/%s has %d blocks", name, len(parts))
 	}
 	script := "set -euo pipefail\n"
-	for _, block := range blocks {
-		commands, _, _ := strings.Cut(block, "```")
+	for _, part := range parts {
+		commands, _, _ := strings.Cut(part, "```")
 		script += commands
 	}
-	script += "zbarimg --raw --quiet -Sdisable -Sqrcode.enable carol.png\n"
-	c := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(script, "http://127.0.0.1:8470", n.url))
+	dir := t.TempDir()
+	n := start(t, filepath.Join(dir, "stint-data"))
+	c := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(script+then, "http://127.0.0.1:8470", n.url))
 	c.Dir, c.Env = dir, environment("AWS_PAGER=")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{":mfa/carol-laptop", "AccessDenied", ":assumed-role/vault/carol", "otpauth://totp/carol@", "&issuer=stint"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the commands do not show %q:\n%s", want, out)
-		}
-	}
+	return string(out)
 }
 
 // need skips the test where a program is missing; in CI it must be there.

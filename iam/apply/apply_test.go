@@ -11,6 +11,7 @@ import (
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/iam/apply"
+	"github.com/stint-sts/stint/secret"
 )
 
 func rootOf(account string) *authn.Caller {
@@ -197,6 +198,24 @@ func TestApply_PrunesOnlyItsOwn(t *testing.T) {
 	}
 	_, err = f.GetUser(t.Context(), root, &iam.GetUserInput{UserName: "alice"})
 	f.ok(err)
+}
+
+func TestApply_PrunesNoUserWhoCanSignIn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.plan(base, apply.Options{})
+	_, err := f.CreateLoginProfile(t.Context(), root, &iam.CreateLoginProfileInput{UserName: "alice", Password: secret.New("Correct Horse 7")})
+	f.ok(err)
+	const without = "account: first\nname: base\ngroups: {readers: {}}"
+	result := f.apply(without, apply.Options{Prune: true})
+	const want = "d.yaml:1: user alice is to be deleted, but still has a password: delete its login profile first"
+	if len(result.Faults) != 1 || result.Faults.Error() != want || len(f.calls) > 0 {
+		t.Errorf("faults %v, calls %v", result.Faults, f.calls)
+	}
+	f.ok(f.DeleteLoginProfile(t.Context(), root, &iam.DeleteLoginProfileInput{UserName: "alice"}))
+	if result := f.apply(without, apply.Options{Prune: true, DryRun: true}); len(result.Faults) > 0 {
+		t.Errorf("without a password: %v", result.Faults)
+	}
 }
 
 func TestApply_Faults(t *testing.T) {

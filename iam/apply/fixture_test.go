@@ -18,6 +18,7 @@ import (
 	"github.com/stint-sts/stint/iam/apply"
 	"github.com/stint-sts/stint/iam/managed"
 	"github.com/stint-sts/stint/iam/store"
+	"github.com/stint-sts/stint/password"
 	"github.com/stint-sts/stint/seal"
 )
 
@@ -50,7 +51,12 @@ func newFixture(t *testing.T) *fixture {
 		Store: st, Master: master, Managed: catalog, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	f.ok(err)
-	f.Service = iam.NewService(iam.Config{Directory: directory, Master: master, Managed: catalog, Now: time.Now, Rand: rand.Reader})
+	hasher, err := password.New(password.Config{Rand: rand.Reader, Params: password.Params{Memory: 8, Time: 1, Threads: 1}})
+	f.ok(err)
+	f.Service = iam.NewService(iam.Config{
+		Directory: directory, Master: master, Managed: catalog, Now: time.Now, Rand: rand.Reader,
+		Passwords: iam.NewPasswords(iam.PasswordsConfig{Directory: directory, Hasher: hasher, Now: time.Now}),
+	})
 	for id, name := range map[string]string{testAccount: "first", otherAccount: "second"} {
 		_, err := f.CreateAccount(t.Context(), iam.CreateAccount{ID: id, Name: name})
 		f.ok(err)

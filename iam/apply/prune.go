@@ -2,9 +2,11 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
+	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/iam"
 )
 
@@ -54,7 +56,7 @@ func (p *planner) pruneRoles(_ context.Context, a *account, d *Document) error {
 	return err
 }
 
-// pruneUsers deletes no user who can still sign: whoever holds the key would learn of it by failures.
+// pruneUsers deletes no user who can still sign or sign in: whoever holds the key or the password would learn of it by failures.
 func (p *planner) pruneUsers(ctx context.Context, a *account, d *Document) error {
 	named := names(d.Users, func(u *User) string { return u.Name })
 	found, err := surplus(d, a.users, named, func(u *iam.UserDetail) ([]iam.Tag, error) { return u.Tags, nil })
@@ -73,6 +75,12 @@ func (p *planner) pruneUsers(ctx context.Context, a *account, d *Document) error
 		if len(keys.AccessKeyMetadata)+len(devices.MFADevices) > 0 {
 			p.faults.add(d.Place, "user %s is to be deleted, but still has %d access key(s) and %d MFA device(s): delete them first",
 				u.UserName, len(keys.AccessKeyMetadata), len(devices.MFADevices))
+		}
+		switch _, err := p.service.GetLoginProfile(ctx, a.root, &iam.GetLoginProfileInput{UserName: u.UserName}); {
+		case err == nil:
+			p.faults.add(d.Place, "user %s is to be deleted, but still has a password: delete its login profile first", u.UserName)
+		case !errors.Is(err, awserr.NoSuchEntity):
+			return err
 		}
 		c := p.change(Delete, a, userKind.name, u.UserName)
 		for _, group := range u.GroupList {
