@@ -68,6 +68,14 @@ func newAccounts(c *client, relevant func(map[string]string) map[string]string, 
 	}
 }
 
+// watching is 1 while a watch is open, else 0.
+func (a *accounts) watching() float64 {
+	if a.live.Load() {
+		return 1
+	}
+	return 0
+}
+
 // annotations are the relevant ones of a ServiceAccount, nil when it has none. While no watch is open, and for an account that is too
 // new to be known, the API is asked; when it does not answer, or knows no such account, that is an error.
 func (a *accounts) annotations(ctx context.Context, namespace, name string) (map[string]string, error) {

@@ -49,6 +49,17 @@ type response struct {
 	Warnings         []string          `json:"warnings,omitempty"`
 }
 
+func (r *response) result() string {
+	switch {
+	case !r.Allowed:
+		return "denied"
+	case r.Patch != nil:
+		return "patched"
+	default:
+		return "unchanged"
+	}
+}
+
 type status struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -100,6 +111,7 @@ func (s *Service) mutate(w http.ResponseWriter, r *http.Request) {
 		if errors.As(err, &f) {
 			code = f.httpStatus
 		}
+		s.results.WithLabelValues("failed").Inc()
 		s.log.Error("review not answered", "error", err, "status", code)
 		http.Error(w, err.Error(), code)
 		return
@@ -123,6 +135,7 @@ func (s *Service) review(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("pod %s/%s: %w", asked.Namespace, p.name(), err)
 	}
 	answer.UID = asked.UID
+	s.results.WithLabelValues(answer.result()).Inc()
 	return json.Marshal(review{APIVersion: reviewVersion, Kind: reviewKind, Response: answer})
 }
 

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -71,6 +73,8 @@ type Service struct {
 	cfg      Config
 	accounts *accounts
 	reviews  chan struct{} // one token for each review under way
+	registry *prometheus.Registry
+	results  *prometheus.CounterVec // of reviews
 	log      *slog.Logger
 }
 
@@ -98,9 +102,17 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes API: %w", err)
 	}
-	return &Service{
+	s := &Service{
 		cfg: cfg, accounts: newAccounts(client, cfg.relevant, cfg.Pause, cfg.Log), reviews: make(chan struct{}, maxReviews), log: cfg.Log,
-	}, nil
+		registry: prometheus.NewRegistry(),
+		results: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stint_webhook_reviews_total", Help: "Reviews of pods, by result: patched, unchanged, denied, failed (no answer; failurePolicy decides).",
+		}, []string{"result"}),
+	}
+	s.registry.MustRegister(s.results, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "stint_webhook_watching", Help: "1 while the ServiceAccounts are followed, 0 while each has to be asked for.",
+	}, s.accounts.watching))
+	return s, nil
 }
 
 // subdomain is a DNS subdomain name (Kubernetes documentation, "Object Names and IDs").
@@ -164,10 +176,11 @@ func (s *Service) Run(ctx context.Context, ln net.Listener) error {
 	return group.Wait()
 }
 
-// Handler serves /mutate, /healthz (the process lives) and /readyz (the ServiceAccounts are known).
+// Handler serves /mutate, /healthz (the process lives), /readyz (the ServiceAccounts are known) and /metrics.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /mutate", s.mutate)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !s.accounts.listed.Load() {

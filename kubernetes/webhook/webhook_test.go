@@ -87,6 +87,20 @@ func (h *hook) ready() *hook {
 	return h
 }
 
+func (h *hook) metrics() string {
+	h.t.Helper()
+	r, err := http.Get(h.url + "/metrics")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = r.Body.Close() }()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(text)
+}
+
 // until polls for what happens in the background.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
@@ -203,6 +217,7 @@ func TestMutate(t *testing.T) {
 	api.Put("prod", "web", annotated())
 	api.Put("prod", "default", nil)
 	h := start(t, api).ready()
+	until(t, "the accounts are followed", func() bool { return strings.Contains(h.metrics(), "stint_webhook_watching 1") })
 	got := h.post(review(podOf("web")))
 	want := []map[string]any{
 		{"op": "add", "path": "/spec/containers/0/env", "value": []any{
@@ -232,6 +247,16 @@ func TestMutate(t *testing.T) {
 	}
 	if got := api.Count(); got.Gets != 0 {
 		t.Errorf("asked for %d accounts that are known", got.Gets)
+	}
+	if got := h.post("{}"); got.http != http.StatusBadRequest {
+		t.Errorf("%+v", got)
+	}
+	for _, want := range []string{
+		`stint_webhook_reviews_total{result="patched"} 1`, `stint_webhook_reviews_total{result="unchanged"} 2`, `stint_webhook_reviews_total{result="failed"} 1`,
+	} {
+		if got := h.metrics(); !strings.Contains(got, want) {
+			t.Errorf("metrics lack %s: %s", want, got)
+		}
 	}
 }
 
