@@ -28,6 +28,7 @@ type principalForm uint8
 
 const (
 	everyone principalForm = iota
+	everyAWS // {"AWS": "*"}
 	account
 	userARN
 	roleARN
@@ -71,7 +72,7 @@ func parsePrincipal(key, value string) (principal, bool) {
 
 func parseAWSPrincipal(value string) (principal, bool) {
 	if value == "*" {
-		return principal{form: everyone}, true
+		return principal{form: everyAWS}, true
 	}
 	if arn.ValidAccount(value) {
 		return principal{form: account, value: value}, true
@@ -137,7 +138,7 @@ func consistsOf(s, alphabet string) bool { return strings.Trim(s, alphabet) == "
 // match tells how the entry names p.
 func (e *principal) match(p *Principal) grantKind {
 	switch e.form {
-	case everyone:
+	case everyone, everyAWS:
 		return byIdentity
 	case account:
 		return grantIf(p.Account == e.value && p.hasIdentitySide(), byAccount)
@@ -210,9 +211,16 @@ type principalSet struct {
 
 // match tells how the element names p. A NotPrincipal speaks of everybody but those whom it names in any way. A Deny with
 // NotPrincipal always hits a caller with a permissions boundary (IAM User Guide, "AWS JSON policy elements: NotPrincipal").
+//
+// {"AWS": "*"} allows "any root user, IAM user, assumed-role session, or federated user in any account" (AWS, "Principals" of several
+// services): the holder of an identity provider's token or assertion is none of them until the role is assumed, or a role that says
+// sts:* for all accounts would let in whoever any registered issuer vouches for. It denies everybody.
 func (s *principalSet) match(p *Principal, deny, bounded bool) grantKind {
 	best := notNamed
 	for i := range s.entries {
+		if s.entries[i].form == everyAWS && p.Type == Federated && !deny {
+			continue
+		}
 		best = max(best, s.entries[i].match(p))
 	}
 	if s.negated {

@@ -204,15 +204,15 @@ func refApplies(s map[string]any, text string, q *refRequest, bounded, isResourc
 		return []string{"direct"}
 	}
 	if v, ok := s["NotPrincipal"]; ok {
-		if len(refPrincipals(v, q.principal)) == 0 || deny && bounded {
+		if len(refPrincipals(v, q.principal, deny)) == 0 || deny && bounded {
 			return []string{"direct"}
 		}
 		return nil
 	}
-	return refPrincipals(s["Principal"], q.principal)
+	return refPrincipals(s["Principal"], q.principal, deny)
 }
 
-func refPrincipals(v any, who *policy.Principal) []string {
+func refPrincipals(v any, who *policy.Principal, deny bool) []string {
 	if v == "*" {
 		return []string{"direct"}
 	}
@@ -231,7 +231,9 @@ func refPrincipals(v any, who *policy.Principal) []string {
 					kinds = append(kinds, "direct")
 				}
 			case value == "*":
-				kinds = append(kinds, "direct")
+				if deny || who.Type != policy.Federated {
+					kinds = append(kinds, "direct")
+				}
 			case len(value) == 12 && isSide && who.Account == value,
 				len(parts) == 6 && parts[5] == "root" && isSide && who.Account == parts[4]:
 				kinds = append(kinds, "account")

@@ -535,6 +535,7 @@ var rules = []rule{
 		return w.expect(c, "200")
 	}}},
 	{"AssumeRoleWithWebIdentity", "duration as in AssumeRole", same, "", web("400 ValidationError: The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", nil, "DurationSeconds", "3601")},
+	{"AssumeRoleWithWebIdentity", `{"AWS": "*"} in a trust policy names no holder of a token, "*" does`, same, "", by("TestAssumeRoleWithWebIdentity_Trust")},
 
 	{"OpenID Connect providers", "URL: https, no query; unique in the account, case counts", same, "", by("TestCreateOpenIDConnectProvider_Refuses")},
 	{"OpenID Connect providers", "URL without a port, never http", differs, "a port is fine; http on loopback only, while stint itself is on loopback only", iamCall("root", "CreateOpenIDConnectProvider", "200", "Url", "https://idp.example.com:8443/realm", "ThumbprintList.member.1", thumbprint)},
@@ -553,6 +554,7 @@ var rules = []rule{
 		samlCall("403 AccessDenied: Not authorized to perform sts:AssumeRoleWithSAML", attribute("Role", roleARN+"other,"+corpProvider)),
 		samlCall("403 AccessDenied: Not authorized to perform sts:AssumeRoleWithSAML", nil, "RoleArn", roleARN+"nobody"),
 		samlCall("403 AccessDenied: Not authorized to perform sts:AssumeRoleWithSAML", func(r *samltest.Response) { r.NameID = "" }))},
+	{"AssumeRoleWithSAML", `{"AWS": "*"} in a trust policy names no holder of an assertion, "*" does`, same, "", by("TestAssumeRoleWithSAML_Trust")},
 	{"AssumeRoleWithSAML", "both orders of role and provider, blanks trimmed", same, "", samlCall("200", attribute("Role", corpProvider+" , "+roleARN+"saml"))},
 	{"AssumeRoleWithSAML", "attribute names are case-sensitive", same, "", by("TestAssumeRoleWithSAML_Refuses")},
 	{"AssumeRoleWithSAML", "signature on response or assertion", same, "", all(

@@ -258,6 +258,8 @@ func TestAssumeRoleWithSAML_Trust(t *testing.T) {
 		"web identity only":         {strings.Replace(trustsCorp, "WithSAML", "WithWebIdentity", 1), false},
 		"no tagging":                {strings.Replace(trustsCorp, `"sts:TagSession",`, "", 1), false},
 		"no source identity":        {strings.Replace(trustsCorp, `,"sts:SetSourceIdentity"`, "", 1), false},
+		"every AWS principal":       {strings.Replace(trustsCorp, `"Federated":"`+samlARN, `"AWS":"*`, 1), false},
+		"everybody":                 {strings.Replace(trustsCorp, `{"Federated":"`+samlARN+`"}`, `"*"`, 1), true},
 		"the account instead of it": {strings.Replace(trustsCorp, `"Federated":"`+samlARN, `"AWS":"arn:aws:iam::111111111111:root`, 1), false},
 	} {
 		w := newSAMLWorld(t)
