@@ -32,6 +32,7 @@ var sharedIssuers = []sharedIssuer{
 	{"sandboxes.cloud", []string{"aud"}},
 	{"cognito-identity.amazonaws.com", []string{"aud"}},
 	{"accounts.google.com", []string{"aud", "sub", "google/organization_number"}},
+	{"login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0", []string{"sub", "oid"}}, // personal accounts of everybody
 	{"graph.facebook.com", []string{"app_id", "id"}},
 	{"www.amazon.com", []string{"app_id", "user_id"}},
 	{"sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d", []string{sessionNameOnly}}, // Microsoft Sentinel
@@ -149,6 +150,36 @@ func oidcNoSubject(r *run, s *policy.Statement) {
 	eachIssuer(s, func(v *policy.Value, host string) {
 		if findSharedIssuer(host) == nil && !restrictsClaim(s, host) {
 			r.report(v.Place, host)
+		}
+	})
+}
+
+// oidcNoOriginalAudience finds trust in Google's tokens that says by azp whose they are, and not for whom. Service accounts get
+// tokens for any audience; who receives one for another service could pass it on.
+func oidcNoOriginalAudience(r *run, s *policy.Statement) {
+	eachIssuer(s, func(v *policy.Value, host string) {
+		if strings.EqualFold(host, "accounts.google.com") && restricts(s, host+":aud") && !restricts(s, host+":oaud") {
+			r.report(v.Place, host)
+		}
+	})
+}
+
+const serviceAccountSubject = "system:serviceaccount:" // of Kubernetes; namespace and name follow
+
+func oidcPatternOfNamespaces(r *run, s *policy.Statement) {
+	eachIssuer(s, func(_ *policy.Value, host string) {
+		for i := range s.Conditions {
+			c := &s.Conditions[i]
+			if c.Negated || !strings.EqualFold(c.Key, host+":sub") {
+				continue
+			}
+			for j := range c.Values {
+				fixed, wild := fixedPart(takesWildcards(c), c.Values[j].Text)
+				namespace, ok := strings.CutPrefix(fixed, serviceAccountSubject)
+				if wild && ok && !strings.Contains(namespace, ":") && !restrictsAny(s, host+":kubernetes.io/namespace") {
+					r.report(c.Values[j].Place, c.Values[j].Text)
+				}
+			}
 		}
 	})
 }

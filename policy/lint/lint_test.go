@@ -19,9 +19,12 @@ const (
 	version = `{"Version":"2012-10-17","Statement":`
 	github  = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
 	gitlab  = "arn:aws:iam::111122223333:oidc-provider/gitlab.com"
+	google  = "arn:aws:iam::111122223333:oidc-provider/accounts.google.com"
 	private = "arn:aws:iam::111122223333:oidc-provider/idp.example.com/realm"
-	saml    = "arn:aws:iam::111122223333:saml-provider/Okta"
-	alice   = `{"AWS":"arn:aws:iam::111122223333:user/alice"}`
+
+	personal = "arn:aws:iam::111122223333:oidc-provider/login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"
+	saml     = "arn:aws:iam::111122223333:saml-provider/Okta"
+	alice    = `{"AWS":"arn:aws:iam::111122223333:user/alice"}`
 )
 
 // trust is a trust policy of one Allow; condition is the inside of its Condition element, empty for none.
@@ -104,6 +107,11 @@ var rows = []struct {
 	{"oidc-shared-issuer-no-tenant", "Cognito without an identity pool", policy.Trust, trust(`{"Federated":"cognito-identity.amazonaws.com"}`, "sts:AssumeRoleWithWebIdentity", `"ForAnyValue:StringLike":{"cognito-identity.amazonaws.com:amr":"authenticated"}`), trust(`{"Federated":"cognito-identity.amazonaws.com"}`, "sts:AssumeRoleWithWebIdentity", `"StringEquals":{"cognito-identity.amazonaws.com:aud":"us-east-1:7"}`), principal + "Federated"},
 	{"oidc-shared-issuer-no-tenant", "Sentinel without a session name", policy.Trust, web("arn:aws:iam::111122223333:oidc-provider/sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d/", sub("a")), web("arn:aws:iam::111122223333:oidc-provider/sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d/", `"StringEquals":{"sts:RoleSessionName":"MicrosoftSentinel_7"}`), principal + "Federated"},
 	{"oidc-shared-issuer-no-tenant", "an enterprise's own issuer at GitHub is not shared", policy.Trust, web(github, ""), web(github+"/acme", ""), principal + "Federated"},
+	{"oidc-shared-issuer-no-tenant", "any personal Microsoft account", policy.Trust, web(personal, `"StringEquals":{"HOST:azp":"x"}`), web(personal, `"StringEquals":{"HOST:oid":"x"}`), principal + "Federated"},
+	{"oidc-pattern-other-namespace", "any namespace", policy.Trust, web(private, sub("system:serviceaccount:*:web")), web(private, sub("system:serviceaccount:app:*")), condition + "StringLike.idp.example.com/realm:sub"},
+	{"oidc-pattern-other-namespace", "a namespace whose name begins so", policy.Trust, web(private, sub("system:serviceaccount:app*")), web(private, sub("system:serviceaccount:app:web*")), condition + "StringLike.idp.example.com/realm:sub"},
+	{"oidc-pattern-other-namespace", "the namespace by a claim of its own", policy.Trust, web(private, sub("system:serviceaccount:*:web")), web(private, sub("system:serviceaccount:*:web")+`,"StringEquals":{"HOST:kubernetes.io/namespace":"app"}`), condition + "StringLike.idp.example.com/realm:sub"},
+	{"oidc-no-original-audience", "only azp", policy.Trust, web(google, sub("107")), web(google, sub("107")+`,"StringEquals":{"HOST:oaud":"x"}`), principal + "Federated"},
 	{"oidc-pattern-other-tenant", "any repository of any owner", policy.Trust, web(github, sub("repo:*")), web(github, sub("repo:acme/*")), condition + "StringLike.token.actions.githubusercontent.com:sub"},
 	{"oidc-pattern-other-tenant", "an owner whose name begins so", policy.Trust, web(github, sub("repo:acme*")), web(github, sub("repo:acme/app:*")), condition + "StringLike.token.actions.githubusercontent.com:sub"},
 	{"oidc-pattern-other-tenant", "a repository of any owner", policy.Trust, web(github, sub("repo:*/app:ref:refs/heads/main")), web(github, sub("repo:acme/*:ref:refs/heads/main")), condition + "StringLike.token.actions.githubusercontent.com:sub"},
