@@ -28,7 +28,7 @@ type principalForm uint8
 
 const (
 	everyone principalForm = iota
-	everyAWS // {"AWS": "*"}
+	everyAWS               // {"AWS": "*"}
 	account
 	userARN
 	roleARN

@@ -1,16 +1,20 @@
 package server
 
 import (
+	"errors"
+	"net/url"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/stint-sts/stint/audit"
+	"github.com/stint-sts/stint/federation/oidc"
 )
 
 // metrics are what /metrics shows. Labels take values from closed sets only: operations of the table, codes of the error
-// table.
+// table. Hosts of issuers, which accounts register as they like, are bounded by number.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -49,4 +53,55 @@ func auditCounter(name, help string, read func() uint64) prometheus.Collector {
 func (m *metrics) call(transport, service, operation, code string, elapsed time.Duration) {
 	m.requests.WithLabelValues(transport, service, operation, code).Inc()
 	m.latency.WithLabelValues(transport, service, operation).Observe(elapsed.Seconds())
+}
+
+// maxHosts bounds the hosts that key loads are counted by. The loads of further ones are counted together, as of "other".
+const maxHosts = 100
+
+// keyLoads counts the loads of issuers' keys. It is safe for concurrent use.
+type keyLoads struct {
+	*prometheus.CounterVec
+
+	mu    sync.Mutex
+	hosts map[string]bool
+}
+
+func newKeyLoads() *keyLoads {
+	return &keyLoads{
+		CounterVec: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stint_issuer_key_loads_total",
+			Help: "Loads of OpenID Connect issuers' keys, by host and outcome: ok, unavailable, unusable or certificate.",
+		}, []string{"host", "outcome"}),
+		hosts: make(map[string]bool),
+	}
+}
+
+// count counts one load; the error is that of fetch.KeysConfig.Loaded.
+func (k *keyLoads) count(issuer string, err error) {
+	outcome := "ok"
+	switch {
+	case errors.Is(err, oidc.ErrCertificate):
+		outcome = "certificate"
+	case errors.Is(err, oidc.ErrUnusable):
+		outcome = "unusable"
+	case err != nil:
+		outcome = "unavailable"
+	}
+	k.WithLabelValues(k.host(issuer), outcome).Inc()
+}
+
+// host is the host of the issuer, without port and path, while there are few.
+func (k *keyLoads) host(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return "other"
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	host := u.Hostname()
+	if !k.hosts[host] && len(k.hosts) >= maxHosts {
+		return "other"
+	}
+	k.hosts[host] = true
+	return host
 }

@@ -62,6 +62,7 @@ type Server struct {
 	sts        *sts.Service
 	table      *dispatch.Table
 	history    *dispatch.History
+	keyLoads   *keyLoads
 
 	jobs    []func(context.Context) error // background work that Run owns
 	closers []func() error                // in the order of opening; Close runs them backwards
@@ -69,7 +70,7 @@ type Server struct {
 
 // Open opens the data directory (making it on the first run) and everything in it. On an error nothing stays open.
 func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{cfg: cfg, version: version, log: log, history: dispatch.NewHistory(remembered)}
+	s := &Server{cfg: cfg, version: version, log: log, history: dispatch.NewHistory(remembered), keyLoads: newKeyLoads()}
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -271,6 +272,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		return err
 	}
 	m := newMetrics(s.version, s.audit.Stats)
+	m.registry.MustRegister(s.keyLoads)
 	dispatcher := dispatch.New(dispatch.Config{
 		Authenticator: authn.New(authn.Config{
 			Directory: s.directory, Tokens: s.signer, Verifier: verifier,

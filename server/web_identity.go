@@ -41,9 +41,9 @@ func oidcSettings() []setting {
 		{key: "oidc.networks", list: true, usage: "private networks in which issuers may be fetched from, such as 10.0.0.0/8",
 			set: func(c *Config, v string) (err error) { c.OIDC.Networks, err = networks(v); return err }},
 		perIssuer("oidc.ca-files", "ISSUER=FILE: certificate authorities of an issuer that has its own, in PEM; read at the start",
-			func(c *Config) *map[string]string { return &c.OIDC.CAFiles }, existingFile),
+			func(c *Config) *map[string]string { return &c.OIDC.CAFiles }, usable(readAuthorities)),
 		perIssuer("oidc.key-files", "ISSUER=FILE: JWK set of an issuer that cannot be reached; read again every few minutes",
-			func(c *Config) *map[string]string { return &c.OIDC.KeyFiles }, existingFile),
+			func(c *Config) *map[string]string { return &c.OIDC.KeyFiles }, usable(fetch.ReadFile)),
 		perIssuer("oidc.algorithms", "ISSUER=RS256+ES256: the algorithms of an issuer (default: RS256 to RS512, ES256 to ES512)",
 			func(c *Config) *map[string][]string { return &c.OIDC.Algorithms }, algorithms),
 		perIssuer("oidc.leeway", "ISSUER=2m: how far ahead the clock of an issuer may run (default: 1m)",
@@ -107,9 +107,27 @@ func perIssuer[T any](key, usage string, field func(*Config) *map[string]T, pars
 	}}
 }
 
-func existingFile(path string) (string, error) {
-	_, err := os.Stat(path)
-	return path, err
+// usable makes of what reads a file what checks its path.
+func usable[T any](read func(path string) (T, error)) func(string) (string, error) {
+	return func(path string) (string, error) {
+		if _, err := read(path); err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		return path, nil
+	}
+}
+
+// readAuthorities reads a file of certificate authorities.
+func readAuthorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate in PEM")
+	}
+	return pool, nil
 }
 
 func algorithms(v string) ([]string, error) {
@@ -189,20 +207,17 @@ func (w *webIdentities) ProviderByARN(ctx context.Context, a arn.ARN) (*oidc.Pro
 func (s *Server) openWebIdentities() (*webIdentities, error) {
 	roots := make(map[string]*x509.CertPool)
 	for issuer, path := range s.cfg.OIDC.CAFiles {
-		pem, err := os.ReadFile(path)
+		pool, err := readAuthorities(path)
 		if err != nil {
-			return nil, fmt.Errorf("oidc.ca-files: %w", err)
+			return nil, fmt.Errorf("oidc.ca-files: %s: %w", path, err)
 		}
-		roots[issuer] = x509.NewCertPool()
-		if !roots[issuer].AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("oidc.ca-files: %s: %w", path, errors.New("no certificate in PEM"))
-		}
+		roots[issuer] = pool
 	}
 	client := fetch.New(fetch.Config{Loopback: s.cfg.onLoopback(), Networks: s.cfg.OIDC.Networks})
 	s.loginCodes = fetch.NewCodes(fetch.CodesConfig{Client: client, Now: time.Now, Roots: roots})
 	keys := fetch.NewKeys(fetch.KeysConfig{
 		Client: client,
-		Now:    time.Now, Log: s.log, Roots: roots, Files: s.cfg.OIDC.KeyFiles,
+		Now:    time.Now, Log: s.log, Roots: roots, Files: s.cfg.OIDC.KeyFiles, Loaded: s.keyLoads.count,
 	})
 	rules := make(map[string]oidc.Rules)
 	rule := func(issuer string) oidc.Rules {

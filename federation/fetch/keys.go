@@ -44,6 +44,9 @@ type KeysConfig struct {
 	Roots map[string]*x509.CertPool
 	// Files are JWK sets of issuers that cannot be reached, by issuer: paths of files, which are read again every few minutes.
 	Files map[string]string
+	// Loaded, when it is set, is told of every load that ended. err is nil, or matches ErrUnavailable, ErrUnusable or ErrCertificate
+	// of package oidc. It must not block.
+	Loaded func(issuer string, err error)
 	// MaxIssuers bounds the issuers whose keys are kept. Default 1,000.
 	MaxIssuers int
 }
@@ -252,6 +255,9 @@ func (k *Keys) launch(i *issuer, seen *knowledge, forced bool) (done <-chan stru
 
 // learn notes the result of a load.
 func (k *Keys) learn(i *issuer, old *knowledge, set *oidc.KeySet, fresh time.Duration, err error, forced bool) {
+	if k.cfg.Loaded != nil {
+		k.cfg.Loaded(i.provider.Issuer, err)
+	}
 	now := k.cfg.Now()
 	n := new(knowledge)
 	if old != nil {
@@ -281,7 +287,7 @@ func (k *Keys) load(ctx context.Context, p *oidc.Provider) (set *oidc.KeySet, fr
 		}
 	}()
 	if path, ok := k.cfg.Files[p.Issuer]; ok {
-		set, err := readFile(path)
+		set, err := ReadFile(path)
 		return set, 0, err
 	}
 	trust := Trust{Roots: k.cfg.Roots[p.Issuer], Thumbprints: p.Thumbprints}
@@ -302,7 +308,8 @@ func (k *Keys) load(ctx context.Context, p *oidc.Provider) (set *oidc.KeySet, fr
 	return set, document.MaxAge, err
 }
 
-func readFile(path string) (*oidc.KeySet, error) {
+// ReadFile reads a JWK set. The error matches ErrUnavailable or ErrUnusable of package oidc.
+func ReadFile(path string) (*oidc.KeySet, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > oidc.MaxKeySetSize {
 		return nil, fmt.Errorf("%w: %s is too large", oidc.ErrUnusable, path)
