@@ -231,7 +231,7 @@ func (s *Service) ownLoginProfile(tx Tx, c *authn.Caller, in *ChangePasswordInpu
 	if policyErr != nil {
 		return nil, nil, policyErr
 	}
-	demanded := err == nil && (l.ResetRequired || p.expired(l, s.now()))
+	demanded := err == nil && (l.ResetRequired || p.expired(l, s.now()) && !p.HardExpiry)
 	caller := c
 	if demanded || p.UsersMayChange {
 		if caller, policyErr = withOwnPassword(c); policyErr != nil {
@@ -323,8 +323,14 @@ func (l *LoginProfile) latest(master *seal.Key, n int) ([]*password.Hash, error)
 	return hashes, nil
 }
 
-// hashUnused hashes a password that is none of those used.
+// hashUnused hashes a password that is none of those used, when no other is being set.
 func (p *Passwords) hashUnused(ctx context.Context, given secret.String, used []*password.Hash) (*password.Hash, error) {
+	select {
+	case p.setting <- struct{}{}:
+		defer func() { <-p.setting }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", password.ErrBusy, ctx.Err())
+	}
 	for _, hash := range used {
 		same, err := p.cfg.Hasher.Verify(ctx, hash, given)
 		if err != nil {

@@ -44,10 +44,18 @@ type hasher struct {
 	*password.Hasher
 	hashed, verified, decoys atomic.Int64
 	busy                     atomic.Bool
+	hold                     atomic.Pointer[hold]
 }
+
+// hold stops a hash that has begun until it is released.
+type hold struct{ begun, release chan struct{} }
 
 func (h *hasher) Hash(ctx context.Context, given secret.String) (*password.Hash, error) {
 	h.hashed.Add(1)
+	if hold := h.hold.Load(); hold != nil {
+		close(hold.begun)
+		<-hold.release
+	}
 	return h.Hasher.Hash(ctx, given)
 }
 
@@ -409,9 +417,11 @@ func TestChangePassword(t *testing.T) {
 	mustChange := func(f fixture) {
 		f.ok(f.UpdateLoginProfile(t.Context(), f.root(), &iam.UpdateLoginProfileInput{UserName: "alice", PasswordResetRequired: yes(true)}))
 	}
-	expired := func(f fixture) {
-		f.setPolicy(iam.UpdateAccountPasswordPolicyInput{MaxPasswordAge: number(1), HardExpiry: true})
-		f.advance(24 * time.Hour)
+	expired := func(hard bool) func(fixture) {
+		return func(f fixture) {
+			f.setPolicy(iam.UpdateAccountPasswordPolicyInput{MaxPasswordAge: number(1), HardExpiry: hard})
+			f.advance(24 * time.Hour)
+		}
 	}
 	for _, row := range []struct {
 		name     string
@@ -430,7 +440,9 @@ func TestChangePassword(t *testing.T) {
 		{"demanded by an administrator", mustChange, nil, goodPassword, otherPassword, nil, "", ""},
 		{"demanded, and denied", mustChange, []string{deny}, goodPassword, otherPassword, awserr.AccessDenied, "", forbidden},
 		{"demanded, and the same password again", mustChange, nil, goodPassword, goodPassword, awserr.PasswordPolicyViolation, "The new password must differ from the old one", ""},
-		{"expired, with an access key", expired, nil, goodPassword, otherPassword, nil, "", ""},
+		{"expired", expired(false), nil, goodPassword, otherPassword, nil, "", ""},
+		{"expired, and the administrator's to change", expired(true), nil, goodPassword, otherPassword, awserr.AccessDenied, "", unasked},
+		{"expired, the administrator's to change, but allowed by a policy", expired(true), []string{allow(own, "iam:ChangePassword")}, goodPassword, otherPassword, nil, "", ""},
 		{"a wrong old password", nil, []string{allActions}, otherPassword, otherPassword, awserr.AccessDenied, "The old password was incorrect.", ""},
 		{"a new password that is too short", nil, []string{allActions}, goodPassword, "Short1!", awserr.PasswordPolicyViolation, "Password should have a minimum length of 8", ""},
 		{"a new password that is too short, and nothing allowed", nil, nil, goodPassword, "Short1!", awserr.AccessDenied, "", unasked},
@@ -568,4 +580,31 @@ func TestUpdateLoginProfile_Races(t *testing.T) {
 	if n := len(f.stored(alice).Former); int64(n) != made.Load() || n == 0 {
 		t.Errorf("%d former passwords after %d changes", n, made.Load())
 	}
+}
+
+// Passwords are set one after the other, and sign-ins do not wait for them.
+func TestPasswords_AreSetOneByOne(t *testing.T) {
+	t.Parallel()
+	f := newPasswordFixture(t)
+	f.person("alice")
+	f.person("bob")
+	begun, release := make(chan struct{}), make(chan struct{})
+	f.hasher.hold.Store(&hold{begun, release})
+	first := make(chan error)
+	go func() { first <- f.reset("alice", otherPassword) }()
+	<-begun
+	f.hasher.hold.Store(nil)
+	f.mustSignIn("bob", goodPassword)
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error)
+	go func() {
+		second <- f.UpdateLoginProfile(ctx, f.root(), &iam.UpdateLoginProfileInput{UserName: "bob", Password: secret.New(otherPassword)})
+	}()
+	cancel()
+	if err := <-second; !errors.Is(err, awserr.ServiceUnavailable) && !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits until its client leaves gets %v", err)
+	}
+	close(release)
+	f.ok(<-first)
+	f.ok(f.reset("bob", otherPassword))
 }

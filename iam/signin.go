@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -38,10 +39,15 @@ type PasswordsConfig struct {
 
 // Passwords sign IAM users in with their passwords. Guessing is slowed down per user and per source address, on all nodes together.
 // It is safe for concurrent use.
-type Passwords struct{ cfg PasswordsConfig }
+type Passwords struct {
+	cfg     PasswordsConfig
+	setting chan struct{} // a place for the one password that is being set: one account's must not keep all others from signing in
+}
 
 // NewPasswords makes Passwords.
-func NewPasswords(cfg PasswordsConfig) *Passwords { return &Passwords{cfg: cfg} }
+func NewPasswords(cfg PasswordsConfig) *Passwords {
+	return &Passwords{cfg: cfg, setting: make(chan struct{}, 1)}
+}
 
 // SignIn is what somebody typed into a sign-in form.
 type SignIn struct {
@@ -189,24 +195,33 @@ func (s *subject) refused(reason string) error {
 	return &SignInError{Refusal: ErrSignIn, Account: s.account, User: s.user, Reason: reason}
 }
 
-// subject reads all that a sign-in is judged by. Who does not exist has no hash.
+// nobody stands for the unique id of a user who does not exist.
+const nobody = "nobody"
+
+// subject reads all that a sign-in is judged by. Who does not exist has no hash, but is asked for all the same: that takes time too.
 func (p *Passwords) subject(ctx context.Context, in *SignIn) (*subject, error) {
 	var s *subject
 	err := p.cfg.Directory.View(ctx, func(tx Tx) (err error) {
 		s = &subject{}
-		if s.account, err = accountNamed(tx, in.Account); err != nil {
+		if s.account, err = accountNamed(tx, in.Account); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if s.user, err = get[User](tx, s.account, "", fold(in.User)); err != nil {
+		u, err := get[User](tx, s.account, "", fold(in.User))
+		switch {
+		case err == nil:
+			s.user = u
+		case errors.Is(err, ErrNotFound):
+			u = &User{Account: s.account, ID: nobody}
+		default:
 			return err
 		}
-		if s.devices, s.serials, err = p.devices(tx, s.user); err != nil {
+		if s.devices, s.serials, err = p.devices(tx, u); err != nil {
 			return err
 		}
-		if s.policy, err = passwordPolicy(tx, s.account); err != nil {
+		if s.policy, err = passwordPolicy(tx, u.Account); err != nil {
 			return err
 		}
-		if s.profile, err = loginProfile(tx, s.user); err != nil {
+		if s.profile, err = loginProfile(tx, u); err != nil {
 			return err
 		}
 		s.hash, err = s.profile.open(p.cfg.Directory.master)
@@ -218,11 +233,7 @@ func (p *Passwords) subject(ctx context.Context, in *SignIn) (*subject, error) {
 	if s.user != nil {
 		s.throttle = userThrottle(s.user.ID)
 	} else { // of a fixed length, whatever was typed; by the account's id, so that its alias gives no second try
-		account := s.account
-		if account == "" {
-			account = in.Account
-		}
-		sum := sha256.Sum256([]byte(account + "/" + fold(in.User)))
+		sum := sha256.Sum256([]byte(cmp.Or(s.account, in.Account) + "/" + fold(in.User)))
 		s.throttle = "sign-in/nobody/" + string(sum[:])
 	}
 	return s, nil
