@@ -122,13 +122,10 @@ type SignIns struct{ s *Service }
 // SignIns returns the operations of sign-ins.
 func (s *Service) SignIns() *SignIns { return &SignIns{s} }
 
-// SignInOutput is the result of a sign-in, as CloudTrail's ConsoleLogin events have it.
+// SignInOutput is the result of a sign-in.
 type SignInOutput struct {
-	ConsoleLogin string  `aws:"ConsoleLogin"`
-	SignIn       *SignIn `aws:"-"`
+	SignIn *SignIn `aws:"-"`
 }
-
-const loginSuccess = "Success"
 
 // SignInWithSAMLInput are the parameters of SignIns.WithSAML.
 type SignInWithSAMLInput struct {
@@ -178,7 +175,7 @@ func (p *SignIns) WithSAML(ctx context.Context, c *authn.Caller, in *SignInWithS
 		return nil, refused
 	}
 	out.Identities = offering(out.Identities)
-	return &SignInOutput{loginSuccess, out}, nil
+	return &SignInOutput{out}, nil
 }
 
 // offering drops identities that offer nothing. One stays, to tell people who they are.
@@ -298,7 +295,7 @@ func (p *SignIns) WithWebIdentity(ctx context.Context, c *authn.Caller, in *Sign
 		return nil, err
 	}
 	*c = *id.caller(c.Request)
-	return &SignInOutput{loginSuccess, &SignIn{Time: c.Request.Time, Identities: []*Identity{id}}}, nil
+	return &SignInOutput{&SignIn{Time: c.Request.Time, Identities: []*Identity{id}}}, nil
 }
 
 func (w *webIdentity) identity(account string, r *authn.Request) (*Identity, error) {
@@ -375,6 +372,12 @@ func (p *SignIns) Offers(ctx context.Context, r *authn.Request, in *SignIn) (*Of
 		return out.sorted(), err
 	}
 	for _, id := range in.Identities {
+		switch err := p.registered(ctx, id); {
+		case errors.Is(err, authn.ErrUnknown):
+			continue
+		case err != nil:
+			return nil, err
+		}
 		lets := func(a arn.ARN) (*authn.Entity, error) {
 			if err := id.offers(a); err != nil {
 				return nil, err
@@ -399,9 +402,7 @@ func (p *SignIns) Offers(ctx context.Context, r *authn.Request, in *SignIn) (*Of
 				out.Refused++
 			}
 		}
-		if end := id.End; !end.IsZero() || id.Longest > 0 {
-			out.limit(id, r.Time)
-		}
+		out.limit(id, r.Time)
 	}
 	return out.sorted(), nil
 }

@@ -39,6 +39,8 @@ type IdP struct {
 	intercept   func(http.ResponseWriter, *http.Request) bool
 	discoveries int
 	keySets     int
+	login       *Login
+	grants      map[string]grant // by code
 }
 
 // Paths of the documents.
@@ -148,13 +150,24 @@ func (p *IdP) serve(w http.ResponseWriter, r *http.Request) {
 	case DiscoveryPath:
 		p.discoveries++
 		document = map[string]any{"issuer": p.URL, "jwks_uri": p.URL + KeysPath}
+		if p.login != nil {
+			document = map[string]any{
+				"issuer": p.URL, "jwks_uri": p.URL + KeysPath, "authorization_endpoint": p.URL + AuthorizationPath, "token_endpoint": p.URL + TokenPath,
+				"authorization_response_iss_parameter_supported": true,
+			}
+		}
 	case KeysPath:
 		p.keySets++
 		document = map[string]any{"keys": p.published}
 	}
+	login := p.login
 	p.mu.Unlock()
 	switch {
 	case intercept != nil && intercept(w, r):
+	case login != nil && r.URL.Path == AuthorizationPath:
+		p.authorize(login, w, r)
+	case login != nil && r.URL.Path == TokenPath:
+		p.token(login, w, r)
 	case document == nil:
 		http.NotFound(w, r)
 	default:

@@ -9,6 +9,7 @@ import (
 	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/authz"
+	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/shape"
 	"github.com/stint-sts/stint/signer"
 )
@@ -28,14 +29,14 @@ func event(call *Call, in any, out *Outcome) *audit.Event {
 		ReadOnly:  o.ReadOnly,
 		Identity:  identity(out.Caller, r),
 	}
-	if o.Service == signIn {
-		e.Type = "AwsConsoleSignIn"
-	}
 	if in != nil {
 		e.RequestParameters = attributes(o.Input, o.Input.Struct(in))
 	}
 	if out.Output != nil && !o.ReadOnly {
 		e.ResponseElements = attributes(o.Output, o.Output.Struct(out.Output))
+	}
+	if o.Service == signIn {
+		e.Type, e.ResponseElements = "AwsConsoleSignIn", []audit.Attr{audit.String("ConsoleLogin", loginResult(out.Err))}
 	}
 	if out.Caller != nil {
 		e.RecipientAccountID = out.Caller.Account
@@ -54,6 +55,14 @@ func event(call *Call, in any, out *Outcome) *audit.Event {
 		e.Additional = append(e.Additional, audit.Strings("clientCertificate", r.Certificate))
 	}
 	return e
+}
+
+// loginResult is what ConsoleLogin events say of the outcome (AWS CloudTrail User Guide, "AWS Management Console sign-in events").
+func loginResult(err *awserr.Error) string {
+	if err != nil {
+		return "Failure"
+	}
+	return "Success"
 }
 
 // identity is CloudTrail's userIdentity. Of somebody who could not prove itself it holds only the access key id that was

@@ -120,7 +120,7 @@ func explain(err error) *Problem {
 		p.Heading, p.Text = "Your identity provider does not answer", "Try again in a moment."
 	case e.Kind == awserr.InvalidIdentityToken:
 		p.Heading, p.Text = "This sign-in could not be accepted", "The answer of your identity provider is not one that this service takes. Sign in again; "+
-			"if that does not help, the reason is in the audit log under the reference below."
+			"if that does not help, whoever runs this service finds the reason in its log, under the reference below."
 	case e.Kind == awserr.AccessDenied:
 		p.Heading, p.Text = "This role does not let you in", "Its policies do not allow it now. If you need it, ask whoever looks after the role."
 	case e.Kind == awserr.Throttling, e.Kind == awserr.ServiceUnavailable:
