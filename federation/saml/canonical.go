@@ -149,41 +149,27 @@ func (c *canonicalizer) attributes(n *node) {
 }
 
 func appendText(buf []byte, s string) []byte {
+	from := 0
 	for i := range len(s) {
-		switch s[i] {
-		case '&':
-			buf = append(buf, "&amp;"...)
-		case '<':
-			buf = append(buf, "&lt;"...)
-		case '>':
-			buf = append(buf, "&gt;"...)
-		case '\r':
-			buf = append(buf, "&#xD;"...)
-		default:
-			buf = append(buf, s[i])
+		if e := textEscapes[s[i]]; e != "" {
+			buf, from = append(append(buf, s[from:i]...), e...), i+1
 		}
 	}
-	return buf
+	return append(buf, s[from:]...)
 }
 
 func appendValue(buf []byte, s string) []byte {
+	from := 0
 	for i := range len(s) {
-		switch s[i] {
-		case '&':
-			buf = append(buf, "&amp;"...)
-		case '<':
-			buf = append(buf, "&lt;"...)
-		case '"':
-			buf = append(buf, "&quot;"...)
-		case '\t':
-			buf = append(buf, "&#x9;"...)
-		case '\n':
-			buf = append(buf, "&#xA;"...)
-		case '\r':
-			buf = append(buf, "&#xD;"...)
-		default:
-			buf = append(buf, s[i])
+		if e := valueEscapes[s[i]]; e != "" {
+			buf, from = append(append(buf, s[from:i]...), e...), i+1
 		}
 	}
-	return buf
+	return append(buf, s[from:]...)
 }
+
+// What characters are written as (W3C Canonical XML 1.0, section 2.3); empty: as they are.
+var (
+	textEscapes  = [256]string{'&': "&amp;", '<': "&lt;", '>': "&gt;", '\r': "&#xD;"}
+	valueEscapes = [256]string{'&': "&amp;", '<': "&lt;", '"': "&quot;", '\t': "&#x9;", '\n': "&#xA;", '\r': "&#xD;"}
+)

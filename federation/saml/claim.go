@@ -36,7 +36,10 @@ func ReadClaim(response string) (*Claim, error) {
 	if assertion != nil {
 		err = c.readProviders(assertion)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *Claim) readProviders(assertion *node) error {

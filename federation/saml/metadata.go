@@ -61,6 +61,7 @@ func ParseMetadata(document string) (*Metadata, error) {
 	if m.EntityID, ok = root.attr("entityID"); !ok || m.EntityID == "" || len(m.EntityID) > 1024 {
 		return nil, malformed("no entityID of 1 to 1024 characters")
 	}
+	m.EntityID = strings.Clone(m.EntityID) // not keep the document
 	role, err := root.one(metadataNamespace, "IDPSSODescriptor")
 	if err != nil {
 		return nil, err
@@ -76,7 +77,10 @@ func ParseMetadata(document string) (*Metadata, error) {
 	if err := m.readEndpoints(role); err != nil {
 		return nil, err
 	}
-	return m, m.readKeys(role)
+	if err := m.readKeys(role); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // readEndpoints reads where the browser is sent to. A location that is none is refused: it would end up in a page and in a header.
@@ -109,7 +113,7 @@ func endpoints(role *node, name string) ([]Endpoint, error) {
 		if len(found) == maxEndpoints {
 			return nil, malformed("too many " + name)
 		}
-		found = append(found, Endpoint{Binding(binding), location})
+		found = append(found, Endpoint{Binding(strings.Clone(binding)), strings.Clone(location)})
 	}
 	return found, nil
 }

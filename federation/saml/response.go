@@ -240,7 +240,23 @@ func read(root, n *node, e *Expected) (*Assertion, error) {
 			return nil, err
 		}
 	}
+	a.detach()
 	return a, nil
+}
+
+// detach copies the values, which are parts of the document: what outlives the call, as a session's record does, must not keep all of it.
+func (a *Assertion) detach() {
+	for _, s := range []*string{&a.ID, &a.Issuer, &a.NameID, &a.Format, &a.Recipient, &a.InResponseTo} {
+		*s = strings.Clone(*s)
+	}
+	attributes := make(map[string][]string, len(a.attributes))
+	for name, values := range a.attributes {
+		for i, v := range values {
+			values[i] = strings.Clone(v)
+		}
+		attributes[strings.Clone(name)] = values
+	}
+	a.attributes = attributes
 }
 
 // readIssuer checks the assertion's issuer, and the response's if it names one.

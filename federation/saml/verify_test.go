@@ -685,31 +685,3 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkVerify(b *testing.B) {
-	p := samltest.New(b, entity)
-	r, e := p.Good(now, acs), expected(b, p)
-	text := p.Encode(b, r)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := saml.Verify(text, e); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkRSA is the floor: one verification with the same key and nothing else.
-func BenchmarkRSA(b *testing.B) {
-	key := samltest.New(b, entity).Key.(*rsa.PrivateKey)
-	digest := make([]byte, crypto.SHA256.Size())
-	signature, err := key.Sign(rand.Reader, digest, crypto.SHA256)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest, signature); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -132,6 +132,7 @@ type parser struct {
 	pos      int
 	elements int
 	lenient  bool // skips comments and processing instructions, which metadata files have
+	room     []node
 }
 
 // parse reads a whole document. Name spaces in force at context, which may be nil, are in force in the document: a decrypted element
@@ -158,6 +159,16 @@ func parse(src string, context *node, lenient bool) (*node, error) {
 		return nil, p.fault("content after the document element")
 	}
 	return root, nil
+}
+
+// node makes a node. Nodes are made by the dozen: a response has a hundred, and they live and die together.
+func (p *parser) node(parent *node) *node {
+	if len(p.room) == 0 {
+		p.room = make([]node, 32)
+	}
+	n := &p.room[0]
+	p.room, n.parent = p.room[1:], parent
+	return n
 }
 
 func (p *parser) fault(reason string) error {
@@ -256,7 +267,7 @@ func (p *parser) element(parent *node, depth int) (*node, error) {
 	if !p.take("<") {
 		return nil, p.fault("no element")
 	}
-	n := &node{parent: parent}
+	n := p.node(parent)
 	var err error
 	if n.prefix, n.local, err = p.qualified(); err != nil {
 		return nil, err
@@ -364,11 +375,12 @@ func (p *parser) resolve(n *node) error {
 
 // content reads up to and with the "</" that ends n.
 func (p *parser) content(n *node, depth int) error {
-	var text strings.Builder
+	text := ""
 	flush := func() {
-		if text.Len() > 0 {
-			n.kids = append(n.kids, &node{parent: n, text: text.String()})
-			text.Reset()
+		if text != "" {
+			k := p.node(n)
+			k.text, text = text, ""
+			n.kids = append(n.kids, k)
 		}
 	}
 	for {
@@ -383,9 +395,11 @@ func (p *parser) content(n *node, depth int) error {
 			if end < 0 {
 				return p.fault("CDATA without an end")
 			}
-			if err := p.characters(&text, p.pos+end, false, false); err != nil {
+			more, err := p.characters(p.pos+end, false, false)
+			if err != nil {
 				return err
 			}
+			text += more
 			p.pos += len("]]>")
 		case p.src[p.pos] == '<':
 			if skipped, err := p.skip(); err != nil || skipped {
@@ -408,9 +422,11 @@ func (p *parser) content(n *node, depth int) error {
 			if strings.Contains(p.src[p.pos:p.pos+end], "]]>") {
 				return p.fault("]]> in text")
 			}
-			if err := p.characters(&text, p.pos+end, true, false); err != nil {
+			more, err := p.characters(p.pos+end, true, false)
+			if err != nil {
 				return err
 			}
+			text += more
 		}
 	}
 }
@@ -426,20 +442,24 @@ func (p *parser) quoted() (string, error) {
 	if end < 0 || strings.IndexByte(p.src[p.pos:p.pos+end], '<') >= 0 {
 		return "", p.fault("value without an end")
 	}
-	var value strings.Builder
-	err := p.characters(&value, p.pos+end, true, true)
+	value, err := p.characters(p.pos+end, true, true)
 	p.pos++
-	return value.String(), err
+	return value, err
 }
 
 // characters reads up to end. Line ends become \n; in an attribute's value white space becomes blanks.
-func (p *parser) characters(out *strings.Builder, end int, references, inAttribute bool) error {
+func (p *parser) characters(end int, references, inAttribute bool) (string, error) {
+	if s := p.src[p.pos:end]; stands(s, inAttribute) {
+		p.pos = end
+		return s, nil
+	}
+	var out strings.Builder
 	for p.pos < end {
 		r, size := utf8.DecodeRuneInString(p.src[p.pos:end])
 		switch {
 		case r == '&' && references:
-			if err := p.reference(out, end); err != nil {
-				return err
+			if err := p.reference(&out, end); err != nil {
+				return "", err
 			}
 			continue
 		case r == '\r':
@@ -448,7 +468,7 @@ func (p *parser) characters(out *strings.Builder, end int, references, inAttribu
 			}
 			r = '\n'
 		case !isChar(r):
-			return p.fault("forbidden character")
+			return "", p.fault("forbidden character")
 		}
 		if inAttribute && (r == '\n' || r == '\t') {
 			r = ' '
@@ -456,7 +476,17 @@ func (p *parser) characters(out *strings.Builder, end int, references, inAttribu
 		out.WriteRune(r)
 		p.pos += size
 	}
-	return nil
+	return out.String(), nil
+}
+
+// stands reports whether characters mean what they look like, as most do: there is nothing to copy then.
+func stands(s string, inAttribute bool) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' && (inAttribute || c != '\n' && c != '\t') || c == '&' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // reference reads a character reference or one of the five predefined entities. There are no others without a document type.
