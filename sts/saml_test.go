@@ -218,6 +218,7 @@ func TestAssumeRoleWithSAML_Refuses(t *testing.T) {
 		"another issuer":        {func(r *samltest.Response) { r.Issuer = "urn:x" }, nil, invalid, "Issuer not present in specified provider"},
 		"another audience":      {func(r *samltest.Response) { r.Audiences = []string{"urn:x"} }, nil, invalid, "Response does not contain the required audience."},
 		"another recipient":     {func(r *samltest.Response) { r.Recipient = "https://x.example.com" }, nil, invalid, "Response is not addressed to this service."},
+		"two requests answered": {func(r *samltest.Response) { r.InResponseTo, r.ConfirmsRequest = "_1", "_2" }, nil, invalid, "Response and assertion answer different requests."},
 		"too early":             {func(r *samltest.Response) { r.NotBefore = now.Add(time.Hour) }, nil, invalid, "Response is not valid yet"},
 		"too late":              {func(r *samltest.Response) { r.NotOnOrAfter = now.Add(-time.Hour) }, nil, awserr.ExpiredTokenException, "Response has expired"},
 		"after five minutes":    {func(r *samltest.Response) { r.IssueInstant = now.Add(-6 * time.Minute) }, nil, awserr.ExpiredTokenException, "Token must be redeemed within 5 minutes of issuance"},

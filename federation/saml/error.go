@@ -25,8 +25,8 @@ var (
 	ErrAudience = errors.New("audience is not ours")
 	// ErrRecipient says that the response was to be delivered elsewhere.
 	ErrRecipient = errors.New("recipient is not ours")
-	// ErrInResponseTo says that the response answers a request that nobody waits for, or none where one was sent.
-	ErrInResponseTo = errors.New("response does not answer the request")
+	// ErrInResponseTo says that the response and its assertion answer different requests.
+	ErrInResponseTo = errors.New("response and assertion answer different requests")
 	// ErrNotYetValid says that the assertion begins in the future.
 	ErrNotYetValid = errors.New("assertion is not valid yet")
 	// ErrStale says that a genuine assertion was issued too long ago to be redeemed.

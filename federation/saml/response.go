@@ -36,18 +36,6 @@ type Expected struct {
 	Endpoints  []string          // URLs at which responses are received: allowed as Recipient and Destination
 	Audiences  []string          // allowed beside the Endpoints
 	Now        time.Time
-
-	// Answers judges which request a response may answer, by its ID; "" stands for an unsolicited response. nil: any, for one who knows of
-	// no requests.
-	Answers func(requestID string) bool
-}
-
-// Unsolicited is for Expected.Answers: a response that the provider made of its own accord, and no other.
-func Unsolicited(requestID string) bool { return requestID == "" }
-
-// AnswerTo is for Expected.Answers: the response to a request, and no other.
-func AnswerTo(requestID string) func(string) bool {
-	return func(id string) bool { return requestID != "" && id == requestID }
 }
 
 // Assertion is what a provider says of a subject. Every value of it was covered by a signature that holds.
@@ -57,7 +45,7 @@ type Assertion struct {
 	NameID              string
 	Format              string // of NameID
 	Recipient           string
-	InResponseTo        string // ID of the request that is answered; empty: unsolicited
+	InResponseTo        string // ID of the request that is answered, which is the caller's to know; empty: unsolicited
 	IssueInstant        time.Time
 	NotOnOrAfter        time.Time // the earliest, without skew
 	SessionNotOnOrAfter time.Time // when the subject's session ends; zero: not said
@@ -319,21 +307,17 @@ func (a *Assertion) readSubject(root, n *node, e *Expected) error {
 	if a.Recipient, _ = data.attr("Recipient"); !contains(e.Endpoints, a.Recipient) {
 		return ErrRecipient
 	}
-	return a.readInResponseTo(root, data, e)
+	return a.readInResponseTo(root, data)
 }
 
-// readInResponseTo reads which request is answered (SAML 2.0 Profiles, section 4.1.4.2 and 4.1.5). The confirmation's word counts, which a
-// signature always covers; the response's, which need not be signed, can only contradict it. Where nobody judges, it may also stand alone:
-// some providers write it there only.
-func (a *Assertion) readInResponseTo(root, data *node, e *Expected) error {
-	var given bool
-	if a.InResponseTo, given = data.attr("InResponseTo"); len(a.InResponseTo) > maxID {
+// readInResponseTo reads which request is answered (SAML 2.0 Profiles, sections 4.1.4.2 and 4.1.5). The confirmation's word counts, which a
+// signature always covers; the response's, which need not be signed, can only contradict it: the profile demands that both say the same.
+func (a *Assertion) readInResponseTo(root, data *node) error {
+	a.InResponseTo, _ = data.attr("InResponseTo")
+	if len(a.InResponseTo) > maxID {
 		return malformed("InResponseTo is too long")
 	}
-	if outer, also := root.attr("InResponseTo"); also && outer != a.InResponseTo && (given || e.Answers != nil) {
-		return fmt.Errorf("response and subject confirmation differ: %w", ErrInResponseTo)
-	}
-	if e.Answers != nil && !e.Answers(a.InResponseTo) {
+	if outer, _ := root.attr("InResponseTo"); outer != "" && outer != a.InResponseTo {
 		return ErrInResponseTo
 	}
 	return nil
