@@ -12,7 +12,7 @@ else
 	load=(--requests 20000 --rounds 5 --memory 100000 --directory "${ROLES:-100000}")
 	benchtime=200ms
 fi
-packages=(./policy ./sigv4 ./signer ./shape ./server/awsquery ./session/... ./audit)
+packages=(./policy ./sigv4 ./signer ./shape ./server/awsquery ./session/... ./federation/oidc ./audit)
 
 command -v redis-server >/dev/null || { echo "bench.sh: redis-server is needed (make tools installs it)" >&2; exit 1; }
 bin=$(mktemp -d)

@@ -51,15 +51,31 @@ func (b *bench) compare(ctx context.Context) (err error) {
 		}
 		loads, servers = append(loads, p.floor, p.stint), append(servers, p.floor.server)
 	}
-	medians, err := b.interleave(ctx, b.requests, loads)
+	idp, err := newIssuer()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, idp.server.Close()) }()
+	web, err := idp.webIdentityLoads(ctx, shared)
+	if err != nil {
+		return err
+	}
+	medians, err := b.interleave(ctx, b.requests, append(loads, web...))
 	if err != nil {
 		return err
 	}
 	b.printComparison(pairs, medians)
+	if err := idp.printWebIdentity(web, medians, medians[pairs[0].floor]); err != nil {
+		return err
+	}
 	if err := printServers(servers); err != nil {
 		return err
 	}
-	return b.profile(ctx, pairs)
+	profiled := web
+	for _, p := range pairs {
+		profiled = append(profiled, p.stint)
+	}
+	return b.profile(ctx, profiled)
 }
 
 // newStint starts stint on a fresh data directory, with a subject in it.
@@ -126,20 +142,20 @@ func printServers(servers []*server) error {
 	return nil
 }
 
-// profile takes a CPU profile of stint under each load.
-func (b *bench) profile(ctx context.Context, pairs []pair) error {
+// profile takes a CPU profile of stint under each of the loads.
+func (b *bench) profile(ctx context.Context, loads []*load) error {
 	if b.profiles == "" {
 		return nil
 	}
-	for _, p := range pairs {
-		progress("profile of %s", p.stint.name)
+	for _, l := range loads {
+		progress("profile of %s", l.name)
 		under, stop := context.WithCancel(ctx)
 		sent := make(chan error, 1)
 		go func() {
-			_, err := p.stint.send(under, endless, b.workers)
+			_, err := l.send(under, endless, b.workers)
 			sent <- err
 		}()
-		err := b.saveProfile(ctx, p.stint.server, strings.NewReplacer(", ", "-", " ", "-").Replace(p.stint.name))
+		err := b.saveProfile(ctx, l.server, strings.NewReplacer(", ", "-", " ", "-").Replace(l.name))
 		stop()
 		if sendErr := <-sent; !errors.Is(sendErr, context.Canceled) {
 			err = errors.Join(err, sendErr)

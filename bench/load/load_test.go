@@ -58,6 +58,16 @@ func TestAssumeRole_EscapesAndNumbers(t *testing.T) {
 	}
 }
 
+func TestAssumeRoleWithWebIdentity_TakesTokensInTurn(t *testing.T) {
+	t.Parallel()
+	f := assumeRoleWithWebIdentity("arn:aws:iam::111122223333:role/bench-web", []string{"a.b.c", "d.e.f"})
+	for n, token := range []string{"a.b.c", "d.e.f", "a.b.c"} {
+		if form := string(f(int64(n))); !strings.HasSuffix(form, "&WebIdentityToken="+token) {
+			t.Errorf("form %d is %s", n, form)
+		}
+	}
+}
+
 func TestScattered_ReachesEveryRole(t *testing.T) {
 	t.Parallel()
 	role, seen := scattered(1000), make(map[string]bool)

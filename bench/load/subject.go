@@ -30,16 +30,24 @@ const trustPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Pri
 
 const userPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::` + account + `:role/bench*"}]}`
 
-// newSubject makes user, key and role through the AWS SDK, as root, and assumes the role once.
-func newSubject(ctx context.Context, s *server) (*subject, error) {
+// rootClient is the AWS SDK with the key of a stint's first run.
+func rootClient(ctx context.Context, s *server) (*iam.Client, error) {
 	root, err := config.LoadSharedConfigProfile(ctx, "root", func(o *config.LoadSharedConfigOptions) {
 		o.ConfigFiles, o.CredentialsFiles = []string{}, []string{filepath.Join(s.dataDir, "bootstrap", "credentials")}
 	})
 	if err != nil {
 		return nil, err
 	}
-	url := aws.String("http://" + s.address)
-	directory := iam.New(iam.Options{Region: region, BaseEndpoint: url, Credentials: awscredentials.StaticCredentialsProvider{Value: root.Credentials}})
+	key := awscredentials.StaticCredentialsProvider{Value: root.Credentials}
+	return iam.New(iam.Options{Region: region, BaseEndpoint: aws.String("http://" + s.address), Credentials: key}), nil
+}
+
+// newSubject makes user, key and role through the AWS SDK, as root, and assumes the role once.
+func newSubject(ctx context.Context, s *server) (*subject, error) {
+	directory, err := rootClient(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	name := aws.String("bench")
 	if _, err := directory.CreateUser(ctx, &iam.CreateUserInput{UserName: name}); err != nil {
 		return nil, err
@@ -56,7 +64,7 @@ func newSubject(ctx context.Context, s *server) (*subject, error) {
 		return nil, err
 	}
 	id, secretKey := *key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey
-	tokens := sts.New(sts.Options{Region: region, BaseEndpoint: url, Credentials: awscredentials.NewStaticCredentialsProvider(id, secretKey, "")})
+	tokens := sts.New(sts.Options{Region: region, BaseEndpoint: aws.String("http://" + s.address), Credentials: awscredentials.NewStaticCredentialsProvider(id, secretKey, "")})
 	session, err := tokens.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: name})
 	if err != nil {
 		return nil, err
@@ -81,6 +89,15 @@ func assumeRole(roleARN func(n int64) string) form {
 	run := time.Now().Unix()
 	return func(n int64) []byte {
 		return fmt.Appendf(nil, "Action=AssumeRole&RoleArn=%s&RoleSessionName=load-%d-%d&Version=2011-06-15", escapeARN(roleARN(n)), run, n)
+	}
+}
+
+// assumeRoleWithWebIdentity sends the tokens in turn, each time for a session of another name.
+func assumeRoleWithWebIdentity(roleARN string, tokens []string) form {
+	run := time.Now().Unix()
+	return func(n int64) []byte {
+		return fmt.Appendf(nil, "Action=AssumeRoleWithWebIdentity&RoleArn=%s&RoleSessionName=load-%d-%d&Version=2011-06-15&WebIdentityToken=%s",
+			escapeARN(roleARN), run, n, tokens[n%int64(len(tokens))])
 	}
 }
 
