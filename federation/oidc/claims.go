@@ -121,8 +121,13 @@ type Setter interface {
 // AWS's own keys (aud, oaud, sub, amr) keep AWS's meaning (AWS IAM User Guide, "Available keys for AWS OIDC federation").
 func (c *Claims) Keys(to Setter) {
 	prefix := ConditionPrefix(c.Issuer) + ":"
+	var spelled strings.Builder // all keys, in memory that is had at once
+	spelled.Grow(len(c.all.members) * (len(prefix) + usualName))
 	c.all.flatten("", func(name string, v *value) {
-		setKey(to, prefix+name, v)
+		start := spelled.Len()
+		spelled.WriteString(prefix)
+		spelled.WriteString(name)
+		setKey(to, spelled.String()[start:], v)
 	})
 	to.Set(prefix+"sub", c.Subject)
 	to.Set(prefix+"aud", c.Client)
@@ -134,6 +139,9 @@ func (c *Claims) Keys(to Setter) {
 		}
 	}
 }
+
+// usualName is how long names of claims are, in bytes.
+const usualName = 16
 
 func setKey(to Setter, key string, v *value) {
 	switch v.kind {
@@ -193,7 +201,8 @@ const (
 // checkNames refuses a token two of whose claims would be one condition key: keys ignore case. It bounds what a policy is decided
 // on.
 func (c *Claims) checkNames() error {
-	seen := map[string]struct{}{"aud": {}, "oaud": {}, "sub": {}}
+	seen := make(map[string]struct{}, 3+min(len(c.all.members), maxConditionKeys))
+	seen["aud"], seen["oaud"], seen["sub"] = struct{}{}, struct{}{}, struct{}{}
 	var err error
 	c.all.flatten("", func(name string, _ *value) {
 		folded := strings.ToLower(name)

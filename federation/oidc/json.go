@@ -152,7 +152,7 @@ func (r *reader) object(depth int) (value, error) {
 	}
 	v := value{kind: object}
 	if depth == maxDepth-1 { // the whole document, and only this: many small objects must not cost much
-		v.members = make([]member, 0, usualMembers)
+		v.members = make([]member, 0, min(usualMembers, len(r.s)/usualMember+1))
 	}
 	var seen map[string]struct{} // only for many members: for a few, comparing is faster
 	r.at++
@@ -192,8 +192,11 @@ func (r *reader) object(depth int) (value, error) {
 	}
 }
 
-// usualMembers is how many claims a token has, or a little less.
-const usualMembers = 16
+// What a token usually has.
+const (
+	usualMembers = 32 // claims, or a little fewer
+	usualMember  = 24 // bytes of each, or a little fewer
+)
 
 // manyMembers is from how many members on a map looks for duplicates, so that a hostile object costs no square of its size.
 const manyMembers = 32
