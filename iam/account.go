@@ -119,3 +119,24 @@ func (s *Service) Account(ctx context.Context, id string) (*Account, error) {
 	}
 	return account, nil
 }
+
+// BootstrapDone is the record that tells that the first account's root access key was handed over.
+func BootstrapDone() Record { return Record{Kind: KindBootstrap, Name: "done", Body: []byte("{}")} }
+
+// Bootstrapped reports whether the directory has BootstrapDone. It is the operator's.
+func (s *Service) Bootstrapped(ctx context.Context) (done bool, err error) {
+	err = s.dir.View(ctx, func(tx Tx) error {
+		_, err := tx.Get(KindBootstrap, "", "", BootstrapDone().Name)
+		done = err == nil
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return done, err
+}
+
+// SetBootstrapped writes BootstrapDone. It is the operator's.
+func (s *Service) SetBootstrapped(ctx context.Context) error {
+	return s.dir.Update(ctx, func(tx Tx) error { return tx.Put(BootstrapDone()) })
+}

@@ -33,13 +33,17 @@ type DirectoryConfig struct {
 	// policies; an entry counts once more for every 4 KiB of policy text of its own. Default 20,000.
 	CacheSize int
 
+	// Grace is how long reads go on from memory when a store that several nodes share does not answer. Default DefaultGrace.
+	Grace time.Duration
+
 	FlushInterval time.Duration    // how long a use may wait to be written down; default one minute
 	Now           func() time.Time // default time.Now
 	Log           *slog.Logger     // default: none
 }
 
 // Directory is what the request path reads: keys, users, roles and policies, opened and compiled, from bounded caches. Every
-// write goes through Update, so that a read that begins after a write was acknowledged sees it, on this node.
+// write goes through Update, so that a read that begins after a write was acknowledged sees it, on this node; on the others that
+// share the store it does within a second, or after CatchUp.
 //
 // What an attacker can ask for without proof, access key ids and role ARNs, costs at most a few look-ups in the store at a
 // time; what does not exist displaces nothing that does. Safe for concurrent use.
@@ -64,6 +68,8 @@ type Directory struct {
 	uses          lastUses
 	flushInterval time.Duration
 
+	following following // what other nodes change
+
 	refresh sync.Mutex
 	asked   bool  // under refresh: whether the store was asked for foreign changes, and
 	seen    int64 // what it answered
@@ -87,7 +93,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		return nil, errors.New("directory: no master key")
 	case cfg.Managed == nil:
 		return nil, errors.New("directory: no managed policies")
-	case cfg.CacheSize < 0 || cfg.FlushInterval < 0:
+	case cfg.CacheSize < 0 || cfg.FlushInterval < 0 || cfg.Grace < 0:
 		return nil, errors.New("directory: a negative size or interval")
 	}
 	if cfg.CacheSize == 0 {
@@ -96,30 +102,49 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 	if cfg.FlushInterval == 0 {
 		cfg.FlushInterval = time.Minute
 	}
+	if cfg.Grace == 0 {
+		cfg.Grace = DefaultGrace
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	view := viewOf(cfg.Store)
 	c := &changes{heads: make(map[string]*dependent), revoked: make(chan struct{}, 1)}
-	return &Directory{
+	d := &Directory{
 		store:         cfg.Store,
 		master:        cfg.Master,
 		managed:       cfg.Managed,
 		now:           cfg.Now,
 		log:           cfg.Log,
 		changes:       c,
-		keys:          newCache[string, *authn.AccessKey](c, cfg.Store, cfg.CacheSize, keyLoads),
-		entities:      newCache[string, *authn.Entity](c, cfg.Store, cfg.CacheSize, entityLoads),
-		named:         newCache[arn.ARN, string](c, cfg.Store, cfg.CacheSize, keyLoads),
-		policies:      newCache[string, *policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
-		groups:        newCache[string, []*policy.Document](c, cfg.Store, cfg.CacheSize, entityLoads),
-		issuers:       newCache[string, *OutboundIssuer](c, cfg.Store, cfg.CacheSize, keyLoads),
-		oidcProviders: newCache[string, *oidc.Provider](c, cfg.Store, cfg.CacheSize, keyLoads),
-		samlProviders: newCache[string, *saml.Provider](c, cfg.Store, cfg.CacheSize, keyLoads),
+		keys:          newCache[string, *authn.AccessKey](c, view, cfg.CacheSize, keyLoads),
+		entities:      newCache[string, *authn.Entity](c, view, cfg.CacheSize, entityLoads),
+		named:         newCache[arn.ARN, string](c, view, cfg.CacheSize, keyLoads),
+		policies:      newCache[string, *policy.Document](c, view, cfg.CacheSize, entityLoads),
+		groups:        newCache[string, []*policy.Document](c, view, cfg.CacheSize, entityLoads),
+		issuers:       newCache[string, *OutboundIssuer](c, view, cfg.CacheSize, keyLoads),
+		oidcProviders: newCache[string, *oidc.Provider](c, view, cfg.CacheSize, keyLoads),
+		samlProviders: newCache[string, *saml.Provider](c, view, cfg.CacheSize, keyLoads),
 		flushInterval: cfg.FlushInterval,
-	}, nil
+	}
+	d.following.init(cfg.Store, cfg.Grace, d.now())
+	return d, nil
+}
+
+// viewOf is the store's View, with the AWS code for its failures.
+func viewOf(s Store) func(context.Context, func(Tx) error) error {
+	return func(ctx context.Context, f func(Tx) error) error { return coded(s.View(ctx, f)) }
+}
+
+// coded gives errors of a store that does not answer their AWS code.
+func coded(err error) error {
+	if errors.Is(err, ErrUnavailable) {
+		return unavailable(err)
+	}
+	return err
 }
 
 // maxID bounds the ids that are looked up at all: the longest access key id of the IAM API model.
@@ -195,15 +220,32 @@ func (d *Directory) ManagedPolicy(ctx context.Context, account, policyARN string
 }
 
 // View runs f on a consistent snapshot of the records. f must not call other methods of the Directory.
-func (d *Directory) View(ctx context.Context, f func(Tx) error) error { return d.store.View(ctx, f) }
+func (d *Directory) View(ctx context.Context, f func(Tx) error) error {
+	return coded(d.store.View(ctx, f))
+}
 
 // Update runs f in a serializable transaction and commits it. Before it returns, everything that was made from the records that
 // f touched is forgotten. f may run more than once, and must not call other methods of the Directory.
 func (d *Directory) Update(ctx context.Context, f func(Tx) error) error {
+	at, err := d.commit(ctx, f)
+	if err != nil {
+		return coded(err)
+	}
+	d.following.wrote(at)
+	return nil
+}
+
+func (d *Directory) commit(ctx context.Context, f func(Tx) error) (at FeedPosition, err error) {
 	touched := make(map[string]struct{})
 	// Whatever the end: a commit that reports a failure may have happened all the same.
 	defer d.changes.touch(touched)
-	return d.store.Update(ctx, func(tx Tx) error { return f(&notingTx{Tx: tx, touched: touched}) })
+	err = d.store.Update(ctx, func(tx Tx) (err error) {
+		if err = f(&notingTx{Tx: tx, touched: touched}); err == nil {
+			at, err = announce(tx, touched)
+		}
+		return err
+	})
+	return at, err
 }
 
 // notingTx notes which dependencies the writes of a transaction touch.

@@ -175,10 +175,10 @@ type flight[K comparable, V any] struct {
 // errAbandoned is the result of a load whose goroutine panicked.
 var errAbandoned = errors.New("load was abandoned")
 
-func newCache[K comparable, V any](c *changes, s Store, limit, loads int) *cache[K, V] {
+func newCache[K comparable, V any](c *changes, view func(context.Context, func(Tx) error) error, limit, loads int) *cache[K, V] {
 	made := &cache[K, V]{
 		changes: c,
-		view:    s.View,
+		view:    view,
 		slots:   make(chan struct{}, loads),
 		seed:    maphash.MakeSeed(),
 		flights: make(map[K]*flight[K, V]),

@@ -83,9 +83,14 @@ func (u *lastUses) take() (last map[string]lastUse, dropped int) {
 	return last, dropped
 }
 
-// Run writes last uses down and looks for writes of other processes to the store, until ctx ends. Then it writes what is
-// left, and returns nil.
+// Run writes last uses down and looks for writes of other nodes and processes to the store, until ctx ends. Then it writes what
+// is left, and returns nil.
 func (d *Directory) Run(ctx context.Context) error {
+	if d.following.feed != nil {
+		var follower sync.WaitGroup
+		defer follower.Wait()
+		follower.Go(func() { d.follow(ctx) })
+	}
 	flush := time.NewTicker(d.flushInterval)
 	defer flush.Stop()
 	look := time.NewTicker(foreignInterval)

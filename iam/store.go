@@ -34,6 +34,7 @@ const (
 	KindOutboundIssuer  Kind = "outbound-issuer"  // Parent account id, Name "issuer", ID the issuer's UUID
 	KindKeyRing         Kind = "key-ring"         // Account "", Name "ring": the signer's sealed key ring
 	KindRevocation      Kind = "revocation"       // Account "", Name and ID the revocation's id, which sorts by time
+	KindBootstrap       Kind = "bootstrap"        // Account "", Name "done": the first account's root key was handed over
 )
 
 // Record is one row of the directory. The store keeps records; package iam gives them meaning.
@@ -66,8 +67,11 @@ var ErrNotFound = fmt.Errorf("no such record: %w", authn.ErrUnknown)
 // ErrConflict tells that a record was changed or created by somebody else since it was read.
 var ErrConflict = errors.New("record changed meanwhile")
 
+// ErrUnavailable tells that the store cannot be reached, or does not answer in time. What was under way may have happened.
+var ErrUnavailable = errors.New("the directory's database is not available")
+
 // Store keeps the directory. iam/store implements it on SQLite and PostgreSQL; iamtest is its conformance suite.
-// All methods are safe for concurrent use.
+// All methods are safe for concurrent use, and return an error matching ErrUnavailable when the database does not answer.
 type Store interface {
 	// View runs f on a consistent snapshot.
 	View(ctx context.Context, f func(Tx) error) error

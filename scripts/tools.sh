@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl and PHP,
+# Installs what the tests need and the machine lacks: redis-server, postgresql, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl and PHP,
 # as Debian packages, and SimpleSAMLphp, unpacked into the user's cache. Without root it says what to install; the tests that need it then
 # skip, and with CI=true they fail.
 set -euo pipefail
 
 missing=()
 command -v redis-server >/dev/null 2>&1 || missing+=(redis-server)
+command -v initdb >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v node >/dev/null 2>&1 || missing+=(nodejs)
 command -v npm >/dev/null 2>&1 || missing+=(npm)
@@ -57,4 +58,8 @@ if [ ! -e "$policy" ]; then
 	made_policy=true
 fi
 trap '$made_policy && "${sudo[@]}" rm -f "$policy"' EXIT
+if [[ " ${missing[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+	"${sudo[@]}" mkdir -p /etc/postgresql-common
+	echo 'create_main_cluster = false' | "${sudo[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
 "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -43,7 +43,7 @@ var layers = [][]string{
 
 // forTests may be imported by tests only, and may import anything below the wiring.
 var forTests = map[string]bool{
-	"iam/iamtest": true, "session/sessiontest": true, "session/redistest": true,
+	"iam/iamtest": true, "iam/store/pgtest": true, "session/sessiontest": true, "session/redistest": true,
 	"federation/oidctest": true, "federation/idptest": true, "federation/samltest": true, "federation/samltest/idps": true,
 	"kubernetes/kubetest": true,
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/iam/store"
+	"github.com/stint-sts/stint/iam/store/pgtest"
 )
 
 // crashDir makes this test binary the process that is going to be killed.
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }
 
 // pair is what the victim writes in one transaction.

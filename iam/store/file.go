@@ -13,6 +13,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stint-sts/stint/iam"
 )
 
 // Errors of Open; the text that wraps them says which file and why.
@@ -23,7 +25,7 @@ var (
 )
 
 // ErrBusy tells that another process kept the database locked for longer than busyWait.
-var ErrBusy = errors.New("the directory is locked by another process")
+var ErrBusy = fmt.Errorf("the directory is locked by another process: %w", iam.ErrUnavailable)
 
 // busyWait is how long a writer waits for the lock of another process.
 const busyWait = 10 * time.Second
@@ -198,7 +200,7 @@ func (c *conn) prepared(text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// exec runs a statement and tells how many rows it changed.
+// exec implements session.
 func (c *conn) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	s, err := c.prepared(text)
 	if err != nil {
@@ -210,6 +212,18 @@ func (c *conn) exec(ctx context.Context, text string, args ...any) (int64, error
 	}
 	return result.RowsAffected()
 }
+
+// query implements session.
+func (c *conn) query(ctx context.Context, text string, args ...any) (rows, error) {
+	s, err := c.prepared(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+// explain implements session.
+func (c *conn) explain(err error) error { return explain(err) }
 
 // explain gives SQLite's errors the names of this package.
 func explain(err error) error {

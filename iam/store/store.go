@@ -101,7 +101,7 @@ func (s *Store) View(ctx context.Context, f func(iam.Tx) error) error {
 	if _, err := c.exec(context.Background(), "BEGIN"); err != nil {
 		return fmt.Errorf("read directory: %w", explain(err))
 	}
-	t := &tx{ctx: ctx, conn: c}
+	t := &tx{ctx: ctx, run: context.Background(), conn: c}
 	defer t.rollback()
 	if err := f(t); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (s *Store) Update(ctx context.Context, f func(iam.Tx) error) error {
 		return err
 	}
 	defer func() { <-s.writing }()
-	t := &tx{ctx: ctx, conn: s.writer, writes: true}
+	t := &tx{ctx: ctx, run: context.Background(), conn: s.writer, writes: true}
 	defer t.rollback() // also when f panics, and when BEGIN was interrupted after it had begun
 	if _, err := s.writer.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("write directory: %w", explain(err))

@@ -2,20 +2,38 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
 	"github.com/stint-sts/stint/iam"
 )
 
+// session is one connection of a database. It serves one goroutine at a time.
+type session interface {
+	// exec runs a statement and tells how many rows it changed.
+	exec(ctx context.Context, text string, args ...any) (int64, error)
+	// query runs a statement that returns rows.
+	query(ctx context.Context, text string, args ...any) (rows, error)
+	// explain gives the database's errors the names of this package.
+	explain(err error) error
+}
+
+// rows are what a query returns, as sql.Rows has them.
+type rows interface {
+	Next() bool
+	Scan(into ...any) error
+	Err() error
+	Close() error
+}
+
 // tx implements iam.Tx on one connection between BEGIN and its end.
 //
-// Statements run without the context, which would cost a goroutine each: they are short, and the context is looked at before
-// each of them and while a list is read.
+// Statements run without the context of the call, which would cost a goroutine each in SQLite and the connection in PostgreSQL:
+// they are short, and the context is looked at before each of them and while a list is read.
 type tx struct {
 	ctx     context.Context
-	conn    *conn
+	run     context.Context // of the statements; bounds how long a database on the network may take
+	conn    session
 	writes  bool
 	ended   bool
 	failure error // the first failure of the database; the transaction is lost from there on
@@ -193,8 +211,8 @@ func (t *tx) commit() error {
 	if err := t.ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := t.conn.exec(context.Background(), "COMMIT"); err != nil {
-		return fmt.Errorf("commit: %w", explain(err))
+	if _, err := t.conn.exec(t.run, "COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", t.conn.explain(err))
 	}
 	t.ended = true
 	return nil
@@ -206,7 +224,7 @@ func (t *tx) rollback() {
 		return
 	}
 	t.ended = true
-	_, _ = t.conn.exec(context.Background(), "ROLLBACK")
+	_, _ = t.conn.exec(t.run, "ROLLBACK")
 }
 
 // usable tells why the transaction cannot run a statement, if so.
@@ -226,7 +244,7 @@ func (t *tx) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	err = explain(err)
+	err = t.conn.explain(err)
 	if t.failure == nil {
 		t.failure = err
 	}
@@ -240,20 +258,19 @@ func (t *tx) exec(text string, args ...any) (int64, error) {
 	if !t.writes {
 		return 0, errReadOnly
 	}
-	n, err := t.conn.exec(context.Background(), text, args...)
+	n, err := t.conn.exec(t.run, text, args...)
 	return n, t.fail(err)
 }
 
-func (t *tx) query(text string, args ...any) (*sql.Rows, error) {
+func (t *tx) query(text string, args ...any) (rows, error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	s, err := t.conn.prepared(text)
+	found, err := t.conn.query(t.run, text, args...)
 	if err != nil {
 		return nil, t.fail(err)
 	}
-	rows, err := s.QueryContext(context.Background(), args...)
-	return rows, t.fail(err)
+	return found, nil
 }
 
 // one reads one whole record of the kind.
@@ -281,7 +298,7 @@ func (t *tx) row(text string, args []any, into ...any) error {
 	return t.fail(rows.Scan(into...))
 }
 
-func scan(rows *sql.Rows, r *iam.Record) error { return rows.Scan(fields(r)...) }
+func scan(found rows, r *iam.Record) error { return found.Scan(fields(r)...) }
 
 // fields are where columns go.
 func fields(r *iam.Record) []any {
