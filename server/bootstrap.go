@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -14,21 +16,62 @@ import (
 type Welcome struct {
 	AccountID       string
 	AccountName     string
-	CredentialsFile string
+	CredentialsFile string        // holds root's access key; empty: another node has it
 	AccessKeyID     string        // root's; empty but on the first run
 	SecretAccessKey secret.String // root's; empty but on the first run
 }
 
 // Bootstrap makes the first account on the first run, and hands over its root access key in a file of AWS's
-// shared-credentials format. When a crash came between making the key and handing it over, the key that nobody has is
-// replaced.
-func (s *Server) Bootstrap(ctx context.Context) (*Welcome, error) {
-	m, err := s.data.readMarker()
+// shared-credentials format. Of several nodes that start at once on one empty database, one does. When a crash came between
+// making the key and handing it over, the key that nobody has is replaced.
+func (s *Server) Bootstrap(ctx context.Context) (w *Welcome, err error) {
+	shared, ok := s.store.(exclusive)
+	if !ok { // the data directory is this process's alone
+		return s.bootstrap(ctx, localMark{s.data})
+	}
+	err = shared.Exclusively(ctx, func(ctx context.Context) error {
+		w, err = s.bootstrap(ctx, s.iam)
+		return err
+	})
+	return w, err
+}
+
+// exclusive is a store that several nodes share.
+type exclusive interface {
+	// Exclusively runs f while no other node runs one.
+	Exclusively(ctx context.Context, f func(context.Context) error) error
+}
+
+// bootstrapMark remembers that the root access key was handed over: where the directory is, for there it is of use.
+type bootstrapMark interface {
+	Bootstrapped(ctx context.Context) (bool, error)
+	SetBootstrapped(ctx context.Context) error
+}
+
+// localMark is a field of the data directory's marker.
+type localMark struct{ data *dataDir }
+
+func (l localMark) Bootstrapped(context.Context) (bool, error) {
+	m, err := l.data.readMarker()
+	return m.Bootstrapped, err
+}
+
+func (l localMark) SetBootstrapped(context.Context) error {
+	m, err := l.data.readMarker()
+	if err != nil {
+		return err
+	}
+	m.Bootstrapped = true
+	return l.data.writeMarker(m)
+}
+
+func (s *Server) bootstrap(ctx context.Context, mark bootstrapMark) (*Welcome, error) {
+	file := s.data.file(bootstrapDir, credentialFile)
+	done, err := mark.Bootstrapped(ctx)
 	if err != nil {
 		return nil, err
 	}
-	file := s.data.file(bootstrapDir, credentialFile)
-	if m.Bootstrapped {
+	if done {
 		return s.welcomeBack(ctx, file)
 	}
 	created, err := s.firstAccount(ctx)
@@ -38,8 +81,7 @@ func (s *Server) Bootstrap(ctx context.Context) (*Welcome, error) {
 	if err := writeCredentials(file, created); err != nil {
 		return nil, fmt.Errorf("bootstrap credentials: %w", err)
 	}
-	m.Bootstrapped = true
-	if err := s.data.writeMarker(m); err != nil {
+	if err := mark.SetBootstrapped(ctx); err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
 	return &Welcome{
@@ -65,6 +107,9 @@ func (s *Server) welcomeBack(ctx context.Context, file string) (*Welcome, error)
 		return nil, fmt.Errorf("accounts: %w", err)
 	}
 	w := &Welcome{CredentialsFile: file}
+	if _, err := os.Stat(file); s.cfg.Database != "" && errors.Is(err, fs.ErrNotExist) {
+		w.CredentialsFile = ""
+	}
 	first := accounts[:min(1, len(accounts))]
 	for _, a := range accounts {
 		if a.CreateDate.Before(first[0].CreateDate) {

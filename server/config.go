@@ -17,6 +17,7 @@ import (
 
 	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/iam/store"
 )
 
 // Config is the whole configuration of a stint server. Load makes one; every field has a row in settings.
@@ -37,6 +38,13 @@ type Config struct {
 	AuthorizationMessages bool // IAM's denials carry an encoded authorization message
 
 	ManagementAccount string // its principals may call AssumeRoot; empty: nobody may
+
+	Database               string // URL of a PostgreSQL database; empty: the directory is in the data directory
+	DatabasePasswordFile   string
+	DatabaseMaxConnections int
+	DatabaseConnectTimeout time.Duration
+	DatabaseTimeout        time.Duration
+	DatabaseGrace          time.Duration
 
 	Redis             string // URL; empty: sessions are kept in process and on disk
 	RedisPasswordFile string
@@ -88,8 +96,9 @@ type setting struct {
 	flag     bool
 	standard string // the default, as it would be written
 	usage    string
-	list     bool // a list in the file, separated by commas elsewhere
-	toggle   bool // a boolean: the flag needs no value
+	list     bool                     // a list in the file, separated by commas elsewhere
+	toggle   bool                     // a boolean: the flag needs no value
+	public   func(value string) error // what the value must not hold on a command line, which others can read; nil: anything goes
 	set      func(c *Config, value string) error
 }
 
@@ -128,6 +137,13 @@ func settings() []setting {
 			c.ManagementAccount = v
 			return nil
 		}},
+		{key: "database", flag: true, set: setDatabase, public: withoutPassword,
+			usage: "URL of the PostgreSQL database that keeps the directory: postgres:// (default: SQLite in the data directory)"},
+		text("database-password-file", false, "", "file that holds the password for the database", func(c *Config) *string { return &c.DatabasePasswordFile }),
+		number("database-max-connections", "8", 2, 1000, "connections of this node to the database, and one that listens", func(c *Config, n int64) { c.DatabaseMaxConnections = int(n) }),
+		duration("database-connect-timeout", "3s", 100*time.Millisecond, time.Minute, "longest that connecting to the database may take", func(c *Config) *time.Duration { return &c.DatabaseConnectTimeout }),
+		duration("database-timeout", "5s", 100*time.Millisecond, time.Minute, "longest that a transaction may take, with the wait for its turn to write", func(c *Config) *time.Duration { return &c.DatabaseTimeout }),
+		duration("database-grace", "10m", time.Second, 24*time.Hour, "how long reads go on from memory when the database does not answer", func(c *Config) *time.Duration { return &c.DatabaseGrace }),
 		text("redis", true, "", "URL of the Redis that keeps session state: redis://, rediss://, redis+sentinel://, redis+cluster:// (default: embedded)", func(c *Config) *string { return &c.Redis }),
 		text("redis-password-file", false, "", "file that holds the password for Redis", func(c *Config) *string { return &c.RedisPasswordFile }),
 		text("tls.cert", true, "", "PEM file with the certificate chain of all listeners; read again when it changes", func(c *Config) *string { return &c.TLSCert }),
@@ -255,6 +271,23 @@ func prefix(key, standard string, field func(*Config) *string) setting {
 	}}
 }
 
+func setDatabase(c *Config, v string) error {
+	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
+		return errors.New("must be postgres://USER@HOST:PORT/DATABASE")
+	}
+	c.Database = v
+	return nil
+}
+
+// withoutPassword refuses a URL that holds a password.
+func withoutPassword(v string) error {
+	if store.HasPassword(v) {
+		return errors.New("every user of this machine can read a password on a command line: use database-password-file, " +
+			"a passfile, STINT_DATABASE or the configuration file")
+	}
+	return nil
+}
+
 func setProxies(c *Config, v string) error {
 	proxies, err := networks(v)
 	c.TrustedProxies = proxies
@@ -309,7 +342,11 @@ func Load(src Sources) (*Config, error) {
 		if v, ok := src.Flags[s.flagName()]; ok && s.flag {
 			value, where = v, "--"+s.flagName()
 		}
-		if err := s.set(c, value); err != nil {
+		err := s.set(c, value)
+		if err == nil && s.public != nil && strings.HasPrefix(where, "--") {
+			err = s.public(value)
+		}
+		if err != nil {
 			faults = append(faults, fault{where, s.key, err.Error()})
 		}
 	}

@@ -78,6 +78,9 @@ func (h *queryHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.TLS != nil {
 		header["Strict-Transport-Security"] = []string{"max-age=31536000"}
 	}
+	if out.Version != "" {
+		header[dispatch.VersionHeader] = []string{out.Version}
+	}
 	header["Cache-Control"] = []string{"no-store"}
 	w.WriteHeader(status)
 	_, _ = w.Write(answer.Bytes()) // the client may have left; nothing depends on it
@@ -115,7 +118,8 @@ func (h *queryHandler) serve(ctx context.Context, r *http.Request, x *exchange) 
 			ID: x.RequestID, Service: o.Service, Operation: o.Name, Time: x.Start,
 			SourceIP: address, UserAgent: strings.Clone(r.UserAgent()), Referer: strings.Clone(r.Referer()), SecureTransport: secure,
 		},
-		Decode: func(s *shape.Shape, into any) error { return awsquery.Decode(form, s, into) },
+		Version: r.Header.Get(dispatch.VersionHeader),
+		Decode:  func(s *shape.Shape, into any) error { return awsquery.Decode(form, s, into) },
 	}
 	return h.front.Dispatcher.Do(ctx, &call), o
 }

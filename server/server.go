@@ -47,7 +47,7 @@ type Server struct {
 
 	data       *dataDir
 	master     *seal.Key
-	store      *store.Store
+	store      iam.Store
 	directory  *iam.Directory
 	signer     *signer.Signer
 	issuers    *issuers
@@ -109,7 +109,7 @@ func (s *Server) openData(context.Context) (err error) {
 }
 
 func (s *Server) openDirectory(ctx context.Context) (err error) {
-	if s.store, err = store.Open(ctx, s.data.file(directoryFile)); err != nil {
+	if s.store, err = s.openStore(ctx); err != nil {
 		return fmt.Errorf("directory: %w", err)
 	}
 	s.closers = append(s.closers, s.store.Close)
@@ -118,7 +118,7 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 		return fmt.Errorf("managed policies: %w", err)
 	}
 	s.directory, err = iam.NewDirectory(iam.DirectoryConfig{
-		Store: s.store, Master: s.master, Managed: policies, Log: s.log,
+		Store: s.store, Master: s.master, Managed: policies, Grace: s.cfg.DatabaseGrace, Log: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("directory: %w", err)
@@ -141,6 +141,17 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 	return nil
 }
 
+// openStore opens what keeps the directory's records.
+func (s *Server) openStore(ctx context.Context) (iam.Store, error) {
+	if s.cfg.Database == "" {
+		return store.Open(ctx, s.data.file(directoryFile))
+	}
+	return store.OpenPostgres(ctx, store.PostgresConfig{
+		URL: s.cfg.Database, PasswordFile: s.cfg.DatabasePasswordFile, MaxConnections: s.cfg.DatabaseMaxConnections,
+		ConnectTimeout: s.cfg.DatabaseConnectTimeout, Timeout: s.cfg.DatabaseTimeout,
+	})
+}
+
 // tokenIssuer is the issuer of session tokens. They are checked by the nodes of this installation only, whose ring is what
 // binds a token to it; so the name may be the same everywhere.
 const tokenIssuer = "https://stint.invalid"
@@ -151,6 +162,9 @@ func (s *Server) openSigner(ctx context.Context) (err error) {
 		Algorithm: s.cfg.TokenSigning, SealTokens: s.cfg.TokenSeal, TemporaryPrefix: s.cfg.TemporaryPrefix,
 		Now: time.Now, Rand: rand.Reader,
 	})
+	if errors.Is(err, seal.ErrWrongKey) && s.cfg.Database != "" {
+		return errors.New("the master key is not the one that the directory in the database was made with: give every node the same one with --master-key")
+	}
 	if errors.Is(err, seal.ErrWrongKey) {
 		return fmt.Errorf("the master key is not the one that %s was made with: give the right one with --master-key", s.data.path)
 	}
@@ -283,6 +297,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		History:       s.history,
 		EncodeDenial:  s.encodeDenial(),
 		Used:          s.used,
+		Directory:     s.directory,
 		MaxPerAccount: s.cfg.MaxPerAccount,
 	})
 	var draining atomic.Bool
@@ -393,7 +408,7 @@ func (s *Server) used(c *authn.Caller) {
 
 func (s *Server) checks() []check {
 	return []check{
-		{"directory", func(ctx context.Context) error { return s.store.View(ctx, func(iam.Tx) error { return nil }) }},
+		{"directory", s.directory.Ready},
 		{"sessions", s.sessions.Ping},
 		{"audit", func(context.Context) error { return s.audit.Healthy() }},
 	}

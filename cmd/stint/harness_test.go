@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stint-sts/stint/iam/store/pgtest"
 )
 
 // binary is the stint that the tests run, as a user would.
@@ -37,7 +39,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 			return 1
 		}
-		return m.Run()
+		return pgtest.Main(m)
 	}())
 }
 
@@ -53,6 +55,7 @@ type node struct {
 	command *exec.Cmd
 	output  *buffer // standard output and error
 	exited  chan error
+	found   chan []string // what ready matched
 }
 
 // buffer collects output from several goroutines.
@@ -96,10 +99,18 @@ var ready = regexp.MustCompile(`(?s)AWS API\s+(http\S+).*ops\s+(http\S+).*Go on 
 // start runs stint on dir and free ports until the test ends.
 func start(t *testing.T, dir string, args ...string) *node {
 	t.Helper()
+	n := launch(t, dir, args...)
+	n.await()
+	return n
+}
+
+// launch is start without the wait until the node is ready.
+func launch(t *testing.T, dir string, args ...string) *node {
+	t.Helper()
 	all := append([]string{
 		"serve", "--data-dir", dir, "--listen-http", "127.0.0.1:0", "--listen-grpc", "127.0.0.1:0", "--listen-ops", "127.0.0.1:0",
 	}, args...)
-	n := &node{t: t, dir: dir, output: &buffer{}, exited: make(chan error, 1)}
+	n := &node{t: t, dir: dir, output: &buffer{}, exited: make(chan error, 1), found: make(chan []string, 1)}
 	n.command = stint(context.Background(), all...) // stopped by the test's clean-up
 	n.command.Stderr = n.output
 	stdout, err := n.command.StdoutPipe()
@@ -110,7 +121,6 @@ func start(t *testing.T, dir string, args ...string) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.stop)
-	found := make(chan []string, 1)
 	go func() {
 		var text strings.Builder
 		lines := bufio.NewReader(io.TeeReader(stdout, n.output))
@@ -118,7 +128,7 @@ func start(t *testing.T, dir string, args ...string) *node {
 			line, err := lines.ReadString('\n')
 			text.WriteString(line)
 			if m := ready.FindStringSubmatch(text.String()); m != nil {
-				found <- m
+				n.found <- m
 				_, _ = io.Copy(io.Discard, lines)
 				break
 			}
@@ -128,15 +138,20 @@ func start(t *testing.T, dir string, args ...string) *node {
 		}
 		n.exited <- n.command.Wait()
 	}()
+	return n
+}
+
+// await waits until the node is ready.
+func (n *node) await() {
+	n.t.Helper()
 	select {
-	case m := <-found:
+	case m := <-n.found:
 		n.url, n.ops = m[1], m[2]
 	case err := <-n.exited:
-		t.Fatalf("stint serve ended: %v\n%s", err, n.output)
+		n.t.Fatalf("stint serve ended: %v\n%s", err, n.output)
 	case <-time.After(startTimeout):
-		t.Fatalf("stint serve is not ready after %v\n%s", startTimeout, n.output)
+		n.t.Fatalf("stint serve is not ready after %v\n%s", startTimeout, n.output)
 	}
-	return n
 }
 
 // stop ends the node as an operator would, and fails the test when it does not exit cleanly.

@@ -49,27 +49,30 @@ func greet(w io.Writer, welcome *server.Welcome, at server.Addresses) {
 	}
 	url := scheme + "://" + at.HTTP
 	credentials := welcome.CredentialsFile
-	if absolute, err := filepath.Abs(credentials); err == nil {
+	if absolute, err := filepath.Abs(credentials); credentials != "" && err == nil {
 		credentials = absolute
 	}
 	_, _ = fmt.Fprintf(w, "stint %s is ready.\n\n  AWS API   %s\n  gRPC      %s\n  ops       %s://%s (/healthz /readyz /metrics)\n\n",
 		versionString(), url, at.GRPC, scheme, at.Ops)
 	_, _ = fmt.Fprintf(w, "First account: %s (%s)\n", welcome.AccountID, welcome.AccountName)
-	if welcome.AccessKeyID != "" {
+	switch {
+	case welcome.AccessKeyID != "":
 		_, _ = fmt.Fprintf(w, "Its root access key, shown this once and kept in %s:\n\n  aws_access_key_id = %s\n  aws_secret_access_key = %s\n",
 			credentials, welcome.AccessKeyID, welcome.SecretAccessKey.Reveal())
-	} else {
+	case credentials != "":
 		_, _ = fmt.Fprintf(w, "Its root access key was written to %s on the first start.\n", credentials)
+	default:
+		_, _ = fmt.Fprint(w, "Its root access key was handed over by the node that made the account.\n")
 	}
-	_, _ = fmt.Fprintf(w, `
-Go on in another terminal:
-
-  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_PROFILE=root
-  aws --endpoint-url %s sts get-caller-identity
+	_, _ = fmt.Fprint(w, "\nGo on in another terminal:\n\n")
+	if credentials != "" {
+		_, _ = fmt.Fprintf(w, "  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_PROFILE=root\n", credentials)
+	}
+	_, _ = fmt.Fprintf(w, `  aws --endpoint-url %s sts get-caller-identity
   aws --endpoint-url %s iam create-user --user-name alice
   aws --endpoint-url %s iam create-access-key --user-name alice
 
-`, credentials, url, url, url)
+`, url, url, url)
 }
 
 // gcPercent lets the heap grow to some times what is in use before garbage is collected. What is in use is small, so the

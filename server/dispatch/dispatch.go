@@ -40,8 +40,22 @@ type Config struct {
 	EncodeDenial func(*authn.Caller, *authn.Decision) (string, error)
 	// Used is told of each authenticated caller, for "last used" dates. It must not block.
 	Used func(*authn.Caller)
+	// Directory tells which version of it a write made, and waits for one. Default: there are no versions.
+	Directory Versions
 	// MaxPerAccount bounds the calls of one account that run at the same time; more get Throttling. Default 256.
 	MaxPerAccount int
+}
+
+// VersionHeader names the version of the directory: in the answer to a write of IAM, the one that holds it; in a request, the
+// one that the node must have reached before it looks at the call. On gRPC it is metadata.
+const VersionHeader = "X-Stint-Version"
+
+// Versions are what a directory has that several nodes share.
+type Versions interface {
+	// Version names a version that holds every write that this node has answered; empty: there are none.
+	Version() string
+	// CatchUp returns once this node has reached the version, or an error with a Kind.
+	CatchUp(ctx context.Context, version string) error
 }
 
 // Dispatcher runs calls. It is safe for concurrent use.
@@ -52,6 +66,7 @@ type Dispatcher struct {
 	used          func(*authn.Caller)
 	history       *History
 	encodeDenial  func(*authn.Caller, *authn.Decision) (string, error)
+	directory     Versions
 	admission     admission
 }
 
@@ -67,6 +82,7 @@ func New(cfg Config) *Dispatcher {
 		used:          cfg.Used,
 		history:       cfg.History,
 		encodeDenial:  cfg.EncodeDenial,
+		directory:     cfg.Directory,
 		admission:     admission{limit: cfg.MaxPerAccount, running: make(map[string]int)},
 	}
 }
@@ -76,6 +92,7 @@ type Call struct {
 	Operation *Operation
 	Signature *sigv4.Request // what the signature is checked over
 	Request   authn.Request  // completed by Do: region and access key id
+	Version   string         // of the directory, that the call is to see at least; empty: any
 
 	// Decode reads the input. It runs after authentication, so that who cannot prove itself learns nothing of the form.
 	Decode func(s *shape.Shape, into any) error
@@ -83,9 +100,10 @@ type Call struct {
 
 // Outcome is how a call went.
 type Outcome struct {
-	Output any           // nil when the operation has no result or failed
-	Caller *authn.Caller // nil when nobody was authenticated
-	Err    *awserr.Error // what the caller may see; its cause is for the log
+	Output  any           // nil when the operation has no result or failed
+	Caller  *authn.Caller // nil when nobody was authenticated
+	Err     *awserr.Error // what the caller may see; its cause is for the log
+	Version string        // of the directory, that holds what the call wrote; empty: it wrote nothing, or there are no versions
 }
 
 // Do runs the call. The order is fixed: who calls, whether there is room, what is asked, the operation, the audit. The
@@ -139,6 +157,11 @@ func (d *Dispatcher) run(ctx context.Context, call *Call, in *any) (out Outcome)
 			out.Output, out.Err = nil, awserr.From(fmt.Errorf("panic in %s", call.Operation.Name))
 		}
 	}()
+	if call.Version != "" && d.directory != nil { // first: the caller may be what the version brings
+		if err := d.directory.CatchUp(ctx, call.Version); err != nil {
+			return Outcome{Err: awserr.From(err)}
+		}
+	}
 	caller, err := d.authenticate(ctx, call)
 	if err != nil {
 		return Outcome{Err: awserr.From(err)}
@@ -165,6 +188,9 @@ func (d *Dispatcher) run(ctx context.Context, call *Call, in *any) (out Outcome)
 		return out
 	}
 	out.Output = result
+	if o := call.Operation; d.directory != nil && o.Service == "iam" && !o.ReadOnly {
+		out.Version = d.directory.Version()
+	}
 	return out
 }
 

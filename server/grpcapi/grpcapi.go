@@ -225,7 +225,8 @@ func (s *Server) call(ctx context.Context, m *method, x *dispatch.Exchange, requ
 			SourceIP: address, UserAgent: first(md, "user-agent"), Referer: first(md, "referer"), SecureTransport: secure,
 			Certificate: certificate,
 		},
-		Decode: func(_ *shape.Shape, into any) error { return m.input.decode(request, into) },
+		Version: first(md, strings.ToLower(dispatch.VersionHeader)),
+		Decode:  func(_ *shape.Shape, into any) error { return m.input.decode(request, into) },
 	}
 }
 
