@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -616,21 +615,13 @@ var rules = []rule{
 	{"Revocation", "ending one session with all that was made from it, or all of a principal, at once on every node (AWS has no such thing)", differs, "stint session revoke, and RevokeSessions", by("TestSessionRevoke")},
 
 	{"Delivery", "web identity file: SDKs read it and call with AWS_ENDPOINT_URL_STS", same, "", by("TestSDK_Tour")},
-	{"Delivery", "credential_process", same, "", by("TestWhoamiAndAssume")},
+	{"Delivery", "credential_process", same, "", by("TestCreds_Profile")},
 	{"Delivery", "the aws CLI, unmodified", same, "", by("TestAWSCLI")},
-	{"Delivery", "container endpoint and instance metadata", notYet, "an agent beside the workload", lacks("../cmd/stint/agent*.go")},
+	{"Delivery", "container endpoint and instance metadata (`stint agent`), for SDKs in Go, Python and JavaScript", same, "", by("TestAgent_SDKs")},
+	{"Delivery", "instance metadata without a token (IMDSv1)", differs, "only with `--imds-v1`", by("TestMetadata_V1WhenAskedFor")},
+	{"Delivery", "instance metadata beyond role, credentials and region", differs, "404: the machine is no instance", by("TestMetadata")},
 	{"Delivery", "console federation: getSigninToken and login", notYet, "the portal", sends(wireCall{who: "nobody", method: "GET", raw: ptrTo("Action=getSigninToken")}, "400 InvalidAction: *")},
 	{"Delivery", "events have the shape of CloudTrail's and hold no secret", same, "", by("TestEvent_Golden")},
-}
-
-// lacks is the proof that no file of a feature that is not there yet is there.
-func lacks(pattern string) proof {
-	return proof{run: func(*compat) error {
-		if files, err := filepath.Glob(pattern); err != nil || len(files) > 0 {
-			return fmt.Errorf("there are %v (%v)", files, err)
-		}
-		return nil
-	}}
 }
 
 func ptrTo(s string) *string { return &s }

@@ -35,6 +35,8 @@ var layers = [][]string{
 	{"server/dispatch"},
 	// translators
 	{"server/awsquery", "server/grpcapi", "server/portal", "stintgrpc"},
+	// the workload's side
+	{"agent"},
 	// wiring
 	{"server"},
 	// programs

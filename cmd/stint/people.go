@@ -184,18 +184,23 @@ var outputs = map[string]func(w io.Writer, c *types.Credentials, profile string)
 	},
 }
 
-// defaultSessionName is who runs the command, in characters that a session name may have.
+// defaultSessionName is who runs the command.
 func defaultSessionName() string {
 	u, err := user.Current()
 	if err != nil {
 		return "stint"
 	}
+	return sessionNameFrom(u.Username)
+}
+
+// sessionNameFrom makes a session name of the characters of text that it may have.
+func sessionNameFrom(text string) string {
 	name := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("+=,.@-_", r) || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' {
 			return r
 		}
 		return -1
-	}, u.Username)
+	}, text)
 	if len(name) < 2 {
 		return "stint"
 	}
