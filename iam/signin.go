@@ -17,10 +17,9 @@ import (
 	"github.com/stint-sts/stint/password"
 	"github.com/stint-sts/stint/secret"
 	"github.com/stint-sts/stint/session"
-	"github.com/stint-sts/stint/signer"
 )
 
-// PasswordHasher hashes passwords and checks them, as *password.Hasher does. Errors match password.ErrBusy or the context's.
+// PasswordHasher hashes passwords and checks them, as *password.Hasher does. An error matching password.ErrBusy says to try again.
 type PasswordHasher interface {
 	Hash(ctx context.Context, given secret.String) (*password.Hash, error)
 	Verify(ctx context.Context, hash *password.Hash, given secret.String) (bool, error)
@@ -72,19 +71,6 @@ type SignedIn struct {
 
 // MustChange reports whether the user must change its password before it may do anything else.
 func (s *SignedIn) MustChange() bool { return s.ResetRequired || s.Expired }
-
-// Caller is the user as the one who makes a request: one with a session, so that policies can ask for MFA.
-func (s *SignedIn) Caller(r *authn.Request) *authn.Caller {
-	claims := &signer.Claims{
-		Kind: signer.UserSession, Account: s.User.Account, ARN: s.User.ARN, EntityARN: s.User.ARN, EntityID: s.User.ID, IssuedAt: s.Time,
-	}
-	if s.MFASerial != "" {
-		claims.MFATime = s.Time
-	}
-	return &authn.Caller{
-		Kind: authn.User, Account: s.User.Account, ARN: s.User.ARN, UserID: s.User.ID, Entity: s.User, Session: claims, Request: r,
-	}
-}
 
 // Errors of SignIn, apart from *awserr.Error of the kinds ServiceUnavailable and InternalFailure.
 var (

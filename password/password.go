@@ -77,7 +77,7 @@ func New(cfg Config) (*Hasher, error) {
 	}, nil
 }
 
-// Hash returns a salted hash of password. Errors match ErrBusy or ctx's.
+// Hash returns a salted hash of password. Errors match ErrBusy, also when ctx ends before it is this call's turn.
 func (h *Hasher) Hash(ctx context.Context, password secret.String) (*Hash, error) {
 	made := &Hash{Params: h.params, Salt: make([]byte, saltSize)}
 	if _, err := io.ReadFull(h.rand, made.Salt); err != nil {
@@ -88,8 +88,8 @@ func (h *Hasher) Hash(ctx context.Context, password secret.String) (*Hash, error
 	return made, err
 }
 
-// Verify reports whether password is the one that was hashed. It takes the time of one hash whether it is or not. Errors match
-// ErrBusy or ctx's.
+// Verify reports whether password is the one that was hashed. It takes the time of one hash whether it is or not. Errors are
+// those of Hash.
 func (h *Hasher) Verify(ctx context.Context, hash *Hash, password secret.String) (bool, error) {
 	key, err := h.key(ctx, hash, len(hash.Key), password)
 	if err != nil {
@@ -131,7 +131,7 @@ func (h *Hasher) enter(ctx context.Context) error {
 	case <-patience.C:
 		err = ErrBusy
 	case <-ctx.Done():
-		err = ctx.Err()
+		err = fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
 	<-h.places
 	return err
