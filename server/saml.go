@@ -138,8 +138,7 @@ func (s *samlService) metadata(r *http.Request) (string, []byte, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	document, err := sp.Metadata()
-	return saml.MetadataType, []byte(document), err
+	return saml.MetadataType, []byte(sp.Metadata()), nil
 }
 
 // Redeem implements sts.SAML.

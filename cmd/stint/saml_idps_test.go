@@ -1,7 +1,11 @@
 package main_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"encoding/xml"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,7 +32,7 @@ func TestSAML_RealProviders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, start := range map[string]func(testing.TB, idps.Config) *idps.IdP{"SimpleSAMLphp": idps.SimpleSAMLphp, "samlify": idps.Samlify} {
+	for name, startIdP := range map[string]func(testing.TB, idps.Config) *idps.IdP{"SimpleSAMLphp": idps.SimpleSAMLphp, "samlify": idps.Samlify} {
 		t.Run(name, func(t *testing.T) {
 			provider := "arn:aws:iam::111122223333:saml-provider/" + name
 			role := root.role(name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"`+provider+
@@ -38,7 +42,7 @@ func TestSAML_RealProviders(t *testing.T) {
 				{EntityID: "urn:assertion", ACS: n.url + "/saml/acs", SignAssertion: true},
 				{EntityID: "urn:encrypted", ACS: n.url + "/saml/acs", SignResponse: true, SignAssertion: true, EncryptionCertificate: encryption.Certificate},
 			}
-			idp := start(t, idps.Config{Parties: parties, Users: []idps.User{{Name: "alice", Password: "correct horse", Attributes: map[string][]string{
+			idp := startIdP(t, idps.Config{Parties: parties, Users: []idps.User{{Name: "alice", Password: "correct horse", Attributes: map[string][]string{
 				samltest.AttributePrefix + "Role":              {provider + "," + role},
 				samltest.AttributePrefix + "RoleSessionName":   {"alice@" + name},
 				samltest.AttributePrefix + "PrincipalTag:Team": {"blue"},
@@ -47,7 +51,7 @@ func TestSAML_RealProviders(t *testing.T) {
 				Name: aws.String(name), SAMLMetadataDocument: aws.String(idp.Metadata), AddPrivateKey: &keyPEM,
 			}))
 			for _, party := range parties {
-				form, refusal := idp.SignIn(t, idp.Unsolicited(party), "alice", "correct horse")
+				form, refusal := idps.NewBrowser(t).SignIn(idp.Unsolicited(party), "alice", "correct horse")
 				if form == nil {
 					t.Fatalf("%s: %s", party.EntityID, refusal)
 				}
@@ -60,6 +64,67 @@ func TestSAML_RealProviders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// People begin at the portal. The provider takes requests only with a signature by the key that /saml/metadata publishes.
+func TestSAML_BeginsAtPortal(t *testing.T) {
+	t.Parallel()
+	for name, startIdP := range map[string]func(testing.TB, idps.Config) *idps.IdP{"SimpleSAMLphp": idps.SimpleSAMLphp, "samlify": idps.Samlify} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const provider, role = "arn:aws:iam::111122223333:saml-provider/idp", "arn:aws:iam::111122223333:role/Dev"
+			config := filepath.Join(t.TempDir(), "stint.yaml")
+			write(t, config, "portal:\n  saml: ["+provider+"]\n")
+			n := start(t, filepath.Join(t.TempDir(), "data"), "--account-id", "111122223333", "--config", config)
+			root := n.root()
+			root.role("Dev", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"`+provider+`"},"Action":"sts:AssumeRoleWithSAML"}]}`)
+			idp := startIdP(t, idps.Config{
+				Parties: []idps.Party{{EntityID: n.url + "/saml/metadata", ACS: n.url + "/saml/acs", SignAssertion: true, RequestCertificate: publishedCertificate(t, n)}},
+				Users: []idps.User{{Name: "alice", Password: "correct horse", Attributes: map[string][]string{
+					samltest.AttributePrefix + "Role": {provider + "," + role}, samltest.AttributePrefix + "RoleSessionName": {"alice"},
+				}}},
+			})
+			root.must(root.iam.CreateSAMLProvider(t.Context(), &iam.CreateSAMLProviderInput{Name: aws.String("idp"), SAMLMetadataDocument: aws.String(idp.Metadata)}))
+			browser := idps.NewBrowser(t)
+			begin := &saml.Message{Binding: saml.HTTPRedirect, URL: n.url + "/portal/saml?provider=" + url.QueryEscape(provider)}
+			form, refusal := browser.SignIn(begin, "alice", "correct horse")
+			if form == nil {
+				t.Fatal(refusal)
+			}
+			other := idps.NewBrowser(t)
+			if page := other.Submit(form); page.Status != http.StatusForbidden {
+				t.Errorf("in a browser that did not ask: %d %s", page.Status, page.Text)
+			}
+			form, refusal = browser.SignIn(begin, "alice", "correct horse") // the first one is used up
+			if form == nil {
+				t.Fatal(refusal)
+			}
+			if page := browser.Submit(form); page.Status != http.StatusOK || page.URL != n.url+"/portal" || !strings.Contains(page.Text, "Dev") {
+				t.Errorf("at %s: %d %s", page.URL, page.Status, page.Text)
+			}
+		})
+	}
+}
+
+// publishedCertificate is the one of /saml/metadata.
+func publishedCertificate(t *testing.T, n *node) []byte {
+	t.Helper()
+	answer, err := http.Get(n.url + "/saml/metadata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var metadata struct {
+		Certificate []byte `xml:"SPSSODescriptor>KeyDescriptor>KeyInfo>X509Data>X509Certificate"`
+	}
+	if err := xml.NewDecoder(answer.Body).Decode(&metadata); err != nil {
+		t.Fatal(err)
+	}
+	der, err := base64.StdEncoding.DecodeString(string(metadata.Certificate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 type samlAnswer struct {

@@ -1,9 +1,6 @@
 package saml
 
-import (
-	"crypto/rsa"
-	"strconv"
-)
+import "strconv"
 
 // requestedAttributes are the attributes that a provider is asked to send, and whether sessions cannot do without (AWS IAM User Guide,
 // "Configure SAML assertions for the authentication response"). Tags are not listed: each is an attribute of its own.
@@ -29,24 +26,19 @@ var nameIDFormats = []string{
 // MetadataType is the media type of metadata (SAML 2.0 Metadata, section 4.1.1).
 const MetadataType = "application/samlmetadata+xml"
 
-// Metadata describes the service provider to identity providers (SAML 2.0 Metadata, section 2.4.4). Assertions may be encrypted to the
-// given keys, which are those that one account registered with one provider; none are as a rule. The document is not signed: it is fetched
-// from the service itself or handed over, and a signature by the key that it introduces would prove nothing.
-func (sp *ServiceProvider) Metadata(decryption ...*rsa.PrivateKey) (string, error) {
+// Metadata describes the service provider to identity providers (SAML 2.0 Metadata, section 2.4.4). There are no keys for encryption in it:
+// those are of one account and one provider. The document is not signed: it is fetched from the service itself or handed over, and a
+// signature by the key that it introduces would prove nothing.
+func (sp *ServiceProvider) Metadata() string {
 	var w writer
 	w.raw(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
 	w.open("md:EntityDescriptor", "xmlns:md", metadataNamespace, "entityID", sp.EntityID)
 	w.open("md:SPSSODescriptor", "AuthnRequestsSigned", "true", "WantAssertionsSigned", "true",
 		"protocolSupportEnumeration", protocolNamespace)
 	for _, k := range sp.Keys {
-		w.keyDescriptor("signing", k.Certificate)
-	}
-	for _, k := range decryption {
-		certificate, err := container(k)
-		if err != nil {
-			return "", err
-		}
-		w.keyDescriptor("encryption", certificate)
+		w.open("md:KeyDescriptor", "use", "signing")
+		w.keyInfo(k.Certificate)
+		w.close("md:KeyDescriptor")
 	}
 	for _, f := range nameIDFormats {
 		w.leaf("md:NameIDFormat", f)
@@ -65,11 +57,5 @@ func (sp *ServiceProvider) Metadata(decryption ...*rsa.PrivateKey) (string, erro
 	w.close("md:SPSSODescriptor")
 	w.close("md:EntityDescriptor")
 	w.raw("\n")
-	return w.String(), nil
-}
-
-func (w *writer) keyDescriptor(use string, certificate []byte) {
-	w.open("md:KeyDescriptor", "use", use)
-	w.keyInfo(certificate)
-	w.close("md:KeyDescriptor")
+	return w.String()
 }

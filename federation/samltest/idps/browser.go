@@ -18,6 +18,30 @@ func (p *IdP) Unsolicited(party Party) *saml.Message {
 	return &saml.Message{Binding: saml.HTTPRedirect, URL: p.unsolicited + url.QueryEscape(party.EntityID)}
 }
 
+// Browser is one without JavaScript: it follows redirects, keeps cookies and reads forms.
+type Browser struct {
+	t      testing.TB
+	client *http.Client
+}
+
+// NewBrowser opens a browser that knows nobody.
+func NewBrowser(t testing.TB) *Browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Browser{t: t, client: &http.Client{Jar: jar, Timeout: startTimeout}}
+}
+
+// Page is what a browser shows.
+type Page struct {
+	URL    string
+	Status int
+	Text   string
+	Form   *Form // the first one; nil: none
+}
+
 // Form is a page's form: where it goes, and what is in it.
 type Form struct {
 	Action string
@@ -27,53 +51,51 @@ type Form struct {
 // Response is the SAML response that a form carries.
 func (f *Form) Response() string { return f.Fields.Get("SAMLResponse") }
 
-// SignIn does what a person and a browser without JavaScript do: go where the message says, fill in name and password, and end at the page
-// that posts the response to the party. It returns that page's form, or no form and what the provider says instead.
-func (p *IdP) SignIn(t testing.TB, m *saml.Message, name, password string) (form *Form, refusal string) {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &browser{t: t, client: &http.Client{Jar: jar, Timeout: startTimeout}}
-	var page *page
+// SignIn does what a person does: go where the message says, fill in name and password, and end at the page that posts the response to the
+// party. It returns that page's form, or no form and what the provider says instead.
+func (b *Browser) SignIn(m *saml.Message, name, password string) (form *Form, refusal string) {
+	b.t.Helper()
+	var page *Page
 	if m.Binding == saml.HTTPPost {
 		fields := url.Values{"SAMLRequest": {m.SAMLRequest}}
 		if m.RelayState != "" {
 			fields.Set("RelayState", m.RelayState)
 		}
-		page = b.do(http.MethodPost, m.URL, fields)
+		page = b.Submit(&Form{m.URL, fields})
 	} else {
-		page = b.do(http.MethodGet, m.URL, nil)
+		page = b.Go(m.URL)
 	}
-	for range 2 {
+	for range 3 {
 		switch {
-		case page.form == nil:
-			return nil, page.text
-		case page.form.Fields.Has("SAMLResponse"):
-			return page.form, ""
-		case !page.form.Fields.Has("username"):
-			return nil, page.text
+		case page.Form == nil:
+			return nil, page.Text
+		case page.Form.Fields.Has("SAMLResponse"):
+			return page.Form, ""
+		case page.Form.Fields.Has("SAMLRequest"): // of a service that sends its request so
+		case page.Form.Fields.Has("username"):
+			page.Form.Fields.Set("username", name)
+			page.Form.Fields.Set("password", password)
+		default:
+			return nil, page.Text
 		}
-		page.form.Fields.Set("username", name)
-		page.form.Fields.Set("password", password)
-		page = b.do(http.MethodPost, page.form.Action, page.form.Fields)
+		page = b.Submit(page.Form)
 	}
-	return page.form, page.text
+	return nil, page.Text
 }
 
-// browser keeps cookies and reads forms.
-type browser struct {
-	t      testing.TB
-	client *http.Client
+// Go opens a URL.
+func (b *Browser) Go(to string) *Page {
+	b.t.Helper()
+	return b.do(http.MethodGet, to, nil)
 }
 
-type page struct {
-	form *Form // the first one
-	text string
+// Submit posts a form.
+func (b *Browser) Submit(f *Form) *Page {
+	b.t.Helper()
+	return b.do(http.MethodPost, f.Action, f.Fields)
 }
 
-func (b *browser) do(method, to string, fields url.Values) *page {
+func (b *Browser) do(method, to string, fields url.Values) *Page {
 	b.t.Helper()
 	request, err := http.NewRequestWithContext(b.t.Context(), method, to, strings.NewReader(fields.Encode()))
 	if err != nil {
@@ -91,25 +113,25 @@ func (b *browser) do(method, to string, fields url.Values) *page {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p := &page{}
+	p := &Page{URL: answer.Request.URL.String(), Status: answer.StatusCode}
 	p.read(tree, answer.Request.URL)
 	return p
 }
 
 // read collects the text and the first form below n.
-func (p *page) read(n *html.Node, base *url.URL) {
+func (p *Page) read(n *html.Node, base *url.URL) {
 	switch {
 	case n.Type == html.TextNode && n.Parent.Data != "script" && n.Parent.Data != "style":
 		if text := strings.TrimSpace(n.Data); text != "" {
-			p.text += text + "\n"
+			p.Text += text + "\n"
 		}
-	case n.Type == html.ElementNode && n.Data == "form" && p.form == nil:
+	case n.Type == html.ElementNode && n.Data == "form" && p.Form == nil:
 		action, err := base.Parse(attribute(n, "action"))
 		if err != nil {
 			action = base
 		}
-		p.form = &Form{Action: action.String(), Fields: url.Values{}}
-		p.form.read(n)
+		p.Form = &Form{Action: action.String(), Fields: url.Values{}}
+		p.Form.read(n)
 	}
 	for child := range n.ChildNodes() {
 		p.read(child, base)

@@ -121,7 +121,7 @@ func (w *world) signsIn(t *testing.T, idp *idps.IdP, metadata *saml.Metadata, pa
 		t.Fatalf("metadata offer %+v", metadata.SSO)
 	}
 	for name, m := range messages {
-		form, refusal := idp.SignIn(t, m, "alice@example.com", "correct horse")
+		form, refusal := idps.NewBrowser(t).SignIn(m, "alice@example.com", "correct horse")
 		if form == nil {
 			t.Errorf("%s: %s", name, refusal)
 			continue
@@ -163,7 +163,7 @@ func (w *world) requestsOfOthers(t *testing.T, idp *idps.IdP, metadata *saml.Met
 		if err != nil {
 			t.Fatal(err)
 		}
-		if form, refusal := idp.SignIn(t, m, "alice@example.com", "correct horse"); form != nil || refusal == "" {
+		if form, refusal := idps.NewBrowser(t).SignIn(m, "alice@example.com", "correct horse"); form != nil || refusal == "" {
 			t.Errorf("by %s a request with another's signature leads to %+v", at.Binding, form)
 		}
 	}
