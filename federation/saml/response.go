@@ -351,8 +351,8 @@ func (a *Assertion) readConditions(n *node, e *Expected) error {
 		return err
 	}
 	for _, k := range conditions.kids {
-		known := k.local == "" || k.space == assertionNamespace && contains([]string{"AudienceRestriction", "OneTimeUse", "ProxyRestriction"}, k.local)
-		if !known {
+		known := k.is(assertionNamespace, "AudienceRestriction") || k.is(assertionNamespace, "OneTimeUse") || k.is(assertionNamespace, "ProxyRestriction")
+		if k.local != "" && !known {
 			return malformed("an unknown condition")
 		}
 	}

@@ -1,7 +1,6 @@
 package saml
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
@@ -173,12 +172,10 @@ func verifyInfo(info *node, value []byte, keys []crypto.PublicKey) error {
 	if !ok {
 		return untrusted("signature algorithm is not accepted")
 	}
-	var canonical bytes.Buffer
-	if err := canonicalize(&canonical, info, nil, prefixes); err != nil {
+	h := accepted.hash.New()
+	if err := canonicalize(h, info, nil, prefixes); err != nil {
 		return err
 	}
-	h := accepted.hash.New()
-	_, _ = h.Write(canonical.Bytes())
 	digest := h.Sum(nil)
 	for _, key := range keys {
 		if verifiedBy(key, accepted.hash, accepted.curve, digest, value) {
