@@ -145,7 +145,7 @@ func (s *Server) openPortal(front *dispatch.Front) (*portal.Portal, error) {
 	}
 	cfg := portal.Config{
 		Front: front, SignIns: s.sts.SignIns(), Recorder: s.audit, Directory: s.directory,
-		Values: s.sessions, Sessions: s.sessions, Seal: s.master, Codes: s.loginCodes,
+		Values: s.sessions, Sessions: s.sessions, Seal: s.master, Codes: s.loginCodes, Revoked: s.revoker.Revocations().Revoked,
 		ServiceProvider: s.saml.ServiceProvider, PublicURL: func() string { return *s.issuers.public.Load() },
 		Title: c.Title, Methods: methods, Unsolicited: c.Unsolicited, Lifetime: c.Lifetime, Idle: c.Idle, Log: s.log, Now: time.Now,
 	}

@@ -2,6 +2,7 @@ package sts
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -541,11 +542,9 @@ func (p *SignIns) registered(ctx context.Context, id *Identity) error {
 }
 
 func (p *SignIns) assumeRoleAsUser(ctx context.Context, c *authn.Caller, in *SignedInRoleInput) (*SignedInOutput, error) {
-	user, err := p.Caller(ctx, c.Request, in.SignIn)
-	if err != nil {
+	if err := p.identify(ctx, c, in.SignIn); err != nil {
 		return nil, err
 	}
-	*c = *user
 	in.RoleSessionName = sessionNameOf(in.SignIn.User.Name)
 	out, err := p.s.AssumeRole(ctx, c, &AssumeRoleInput{
 		RoleARN: in.RoleARN, RoleSessionName: in.RoleSessionName, DurationSeconds: in.DurationSeconds,
@@ -567,11 +566,9 @@ func (p *SignIns) GetSessionToken(ctx context.Context, c *authn.Caller, in *Sign
 	if in.SignIn.User == nil {
 		return nil, awserr.New(awserr.AccessDenied, "Only IAM users have a session of their own")
 	}
-	user, err := p.Caller(ctx, c.Request, in.SignIn)
-	if err != nil {
+	if err := p.identify(ctx, c, in.SignIn); err != nil {
 		return nil, err
 	}
-	*c = *user
 	creds, err := p.s.userSession(ctx, c, seconds(in.DurationSeconds, defaultUserDuration), c.Session.MFATime, 0)
 	if err != nil {
 		return nil, err
@@ -598,4 +595,73 @@ func (p *SignIns) Caller(ctx context.Context, r *authn.Request, in *SignIn) (*au
 	return &authn.Caller{
 		Kind: authn.User, Account: user.Account, ARN: user.ARN, UserID: user.ID, Entity: user, Session: claims, Request: r,
 	}, nil
+}
+
+// Holders yields the sign-in as revocations see it: whoever ends the sessions of a user, of somebody whom a provider vouches for, or of an
+// account, ends the sign-ins that could make new ones too. There is one for each identity.
+func (s *SignIn) Holders(yield func(*session.Holder) bool) {
+	if u := s.User; u != nil {
+		yield(&session.Holder{Account: u.Account, EntityID: u.ID, IssuedAt: s.Time})
+		return
+	}
+	for _, id := range s.Identities {
+		h := &session.Holder{Account: id.Account, Issuer: id.Provider, Subject: func() string { return id.Subject }, IssuedAt: s.Time}
+		if !yield(h) {
+			return
+		}
+	}
+}
+
+// Owns reports whether a session is of the one who has signed in: made for the subject that the same provider vouched for, or asked for by
+// the user without an access key, or the user's own.
+func (s *SignIn) Owns(r *session.Record) bool {
+	if u := s.User; u != nil {
+		return r.EntityID == u.ID || r.Account == u.Account && r.Issuer == "" && r.Parent == "" && r.Subject == u.ID
+	}
+	return slices.ContainsFunc(s.Identities, func(id *Identity) bool { return r.Issuer == id.Provider && r.Subject == id.Subject })
+}
+
+// EndSessionInput are the parameters of SignIns.EndSession.
+type EndSessionInput struct {
+	AccessKeyID string  `aws:"AccessKeyId,required" len:"16,128" pattern:"word"`
+	SignIn      *SignIn `aws:"-"`
+}
+
+// EndSession is RevokeSessions for a session of the one who has signed in. It needs no permission: what is one's own may be ended. A
+// session of somebody else reads like none.
+func (p *SignIns) EndSession(ctx context.Context, c *authn.Caller, in *EndSessionInput) (*RevokeSessionsOutput, error) {
+	if err := p.identify(ctx, c, in.SignIn); err != nil {
+		return nil, err
+	}
+	record, err := p.s.sessions.Get(ctx, in.AccessKeyID)
+	if errors.Is(err, session.ErrNotFound) || err == nil && !in.SignIn.Owns(record) {
+		return nil, awserr.New(awserr.NoSuchEntity, "There is no such session")
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	now := c.Request.Time.UTC().Truncate(time.Millisecond)
+	r := &session.Revocation{
+		ID: session.RevocationID(now, rand.Text()), Account: record.Account, Credential: record.AccessKeyID,
+		Before: now, Made: now, By: c.ARN, Reason: "ended in the portal by its owner",
+	}
+	r.Root = p.s.rootOf(ctx, c, r.Credential)
+	if _, err := p.s.revoker.Revoke(ctx, r, false); err != nil {
+		return nil, err
+	}
+	return &RevokeSessionsOutput{RevocationID: r.ID, IssuedBefore: r.Before}, nil
+}
+
+// identify puts who has signed in, in the place of the anonymous caller.
+func (p *SignIns) identify(ctx context.Context, c *authn.Caller, s *SignIn) error {
+	if s.User == nil {
+		*c = *s.Identities[0].caller(c.Request)
+		return nil
+	}
+	user, err := p.Caller(ctx, c.Request, s)
+	if err != nil {
+		return err
+	}
+	*c = *user
+	return nil
 }

@@ -20,6 +20,7 @@ type Portal struct {
 	AssumeRoleWithWebIdentity *Operation
 	AssumeRole                *Operation
 	GetSessionToken           *Operation
+	RevokeSessions            *Operation
 	ChangePassword            *Operation
 }
 
@@ -45,6 +46,7 @@ func NewPortal(s *sts.SignIns, i *iam.Service) *Portal {
 		AssumeRoleWithSAML:        row(operation("sts", "AssumeRoleWithSAML", s.AssumeRole)),
 		AssumeRoleWithWebIdentity: row(operation("sts", "AssumeRoleWithWebIdentity", s.AssumeRole)),
 		AssumeRole:                row(operation("sts", "AssumeRole", s.AssumeRole)),
+		RevokeSessions:            row(operation("sts", "RevokeSessions", s.EndSession)),
 		ChangePassword: row(change("iam", "ChangePassword", func(ctx context.Context, c *authn.Caller, in *ChangePasswordInput) error {
 			user, err := s.Caller(ctx, c.Request, in.SignIn)
 			if err != nil {

@@ -61,7 +61,6 @@ type Passwords interface {
 // Sessions are the records of live sessions.
 type Sessions interface {
 	List(ctx context.Context, q session.Query) (session.Page, error)
-	Get(ctx context.Context, accessKeyID string) (*session.Record, error)
 }
 
 // Method is a way to sign in at an identity provider.
@@ -92,8 +91,8 @@ type Config struct {
 	// PublicURL is where browsers reach stint, without a slash at the end.
 	PublicURL func() string
 
-	// End ends a session for its owner. nil: sessions are shown, but cannot be ended here.
-	End func(ctx context.Context, r *session.Record) error
+	// Revoked tells whether a revocation has ended a session or a sign-in; *session.Revocations is the one.
+	Revoked func(*session.Holder) bool
 
 	Title       string        // of the pages
 	Methods     []Method      // at identity providers

@@ -143,7 +143,7 @@ func (p *Portal) confirmed(x *exchange) error {
 // arrival finds the verified response that waits for this browser. Without one the answer has been given, or is the error.
 func (x *exchange) arrival() (string, *arrival, error) {
 	id := x.cookie(arrivalCookie)
-	if len(id) != 43 {
+	if len(id) != secretLength {
 		x.redirect(home)
 		return "", nil, nil
 	}

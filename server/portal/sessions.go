@@ -2,12 +2,12 @@ package portal
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/session"
 	"github.com/stint-sts/stint/sts"
 )
@@ -16,7 +16,6 @@ import (
 type sessionsPage struct {
 	Sessions []listed
 	Partly   bool // there may be more
-	MayEnd   bool
 	Ended    bool
 }
 
@@ -38,7 +37,7 @@ func (p *Portal) sessions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	page := &sessionsPage{Partly: partly, MayEnd: p.cfg.End != nil, Ended: x.r.URL.Query().Has("ended")}
+	page := &sessionsPage{Partly: partly, Ended: x.r.URL.Query().Has("ended")}
 	aliases := make(map[string]string)
 	for _, r := range records {
 		alias, known := aliases[r.Account]
@@ -88,7 +87,7 @@ func (p *Portal) list(ctx context.Context, q session.Query, s *sts.SignIn) (foun
 			return nil, false, err
 		}
 		for _, r := range page.Records {
-			if owns(s, r) {
+			if s.Owns(r) && !p.cfg.Revoked(holder(r)) {
 				found = append(found, r)
 			}
 		}
@@ -99,29 +98,26 @@ func (p *Portal) list(ctx context.Context, q session.Query, s *sts.SignIn) (foun
 	return found, true, nil
 }
 
-// owns reports whether the session is the person's: made for the subject that the same provider vouched for, or asked for by the user.
-func owns(s *sts.SignIn, r *session.Record) bool {
-	if s.User != nil {
-		return r.EntityID == s.User.ID || r.Issuer == "" && r.Parent == "" && r.Subject == s.User.ID
+// holder is a session as revocations see it. Its ancestors are not in its record: a session that ends because of one is shown until it
+// expires.
+func holder(r *session.Record) *session.Holder {
+	return &session.Holder{
+		Account: r.Account, AccessKeyID: r.AccessKeyID, EntityID: r.EntityID, Name: r.SessionName, Issuer: r.Issuer,
+		Subject: func() string { return r.Subject }, IssuedAt: r.IssuedAt, Parent: r.Parent,
 	}
-	return slices.ContainsFunc(s.Identities, func(id *sts.Identity) bool { return r.Issuer == id.Provider && r.Subject == id.Subject })
 }
 
 func (p *Portal) endSession(x *exchange) error {
 	if done, err := x.required(); done || err != nil {
 		return err
 	}
-	if p.cfg.End == nil {
-		return p.nothing(x)
-	}
-	r, err := p.cfg.Sessions.Get(x.r.Context(), x.r.PostForm.Get("session"))
-	if errors.Is(err, session.ErrNotFound) || err == nil && !owns(x.signIn.SignIn, r) { // another's reads as none
+	_, err := run[sts.EndSessionInput, sts.RevokeSessionsOutput](x, p.cfg.Operations.RevokeSessions, &sts.EndSessionInput{
+		AccessKeyID: x.r.PostForm.Get("session"), SignIn: x.signIn.SignIn,
+	})
+	switch {
+	case err != nil && awserr.From(err).Kind == awserr.NoSuchEntity:
 		return &Problem{http.StatusNotFound, "There is no such session", "It may have ended by itself.", nil}
-	}
-	if err != nil {
-		return err
-	}
-	if err := p.cfg.End(x.r.Context(), r); err != nil {
+	case err != nil:
 		return err
 	}
 	x.redirect(sessionsPath + "?ended")

@@ -42,6 +42,9 @@ const (
 	arrivalValue = "portal/arrival/"
 )
 
+// secretLength is the length of newSecret.
+const secretLength = 43
+
 // newSecret is a name that nobody can guess: 256 bits in base64url.
 func newSecret() string {
 	var b [32]byte
@@ -147,6 +150,9 @@ func (x *exchange) forget() error {
 		return nil
 	}
 	x.dropCookie(signInCookie)
+	if len(id) != secretLength {
+		return nil // not one of ours
+	}
 	return x.p.cfg.Values.DeleteValue(x.r.Context(), signInValue+id)
 }
 
@@ -156,7 +162,7 @@ const seenEvery = time.Minute
 // load finds the browser's sign-in; x.signIn stays nil when there is none that holds.
 func (x *exchange) load() error {
 	id := x.cookie(signInCookie)
-	if len(id) != 43 {
+	if len(id) != secretLength {
 		return nil
 	}
 	b, err := x.p.cfg.Values.Value(x.r.Context(), signInValue+id)
@@ -172,6 +178,11 @@ func (x *exchange) load() error {
 	}
 	if !x.Start.Before(x.p.end(s)) {
 		return x.forget()
+	}
+	for h := range s.Holders {
+		if x.p.cfg.Revoked(h) {
+			return x.forget()
+		}
 	}
 	if u := s.User; u != nil {
 		holds := false
@@ -240,7 +251,7 @@ func (x *exchange) checkToken(secret string) error {
 // visit is the secret of a browser that has not signed in, for its forms.
 func (x *exchange) visit() string {
 	id := x.cookie(visitCookie)
-	if len(id) != 43 {
+	if len(id) != secretLength {
 		id = newSecret()
 		x.setCookie(visitCookie, id, 0)
 	}

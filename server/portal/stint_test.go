@@ -97,21 +97,43 @@ func (n *stint) role(name, trust string) string {
 	return *out.Role.Arn
 }
 
+// process is what credential_process prints.
+type process struct {
+	AccessKeyID                   string `json:"AccessKeyId"`
+	SecretAccessKey, SessionToken string
+}
+
+func (p *page) process(t *testing.T) (c process) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(p.text(t, "json")), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (p *page) accessKeyID(t *testing.T) string { return p.process(t).AccessKeyID }
+
 // whoami asks stint whose the credentials of the page are.
 func (n *stint) whoami(p *page) string {
 	n.t.Helper()
-	var c struct{ AccessKeyId, SecretAccessKey, SessionToken string } //nolint:revive // as credential_process spells them
-	if err := json.Unmarshal([]byte(p.text(n.t, "json")), &c); err != nil {
-		n.t.Fatal(err)
-	}
-	client := awssts.New(awssts.Options{
-		BaseEndpoint: &n.url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyId, c.SecretAccessKey, c.SessionToken),
-	})
-	out, err := client.GetCallerIdentity(n.t.Context(), &awssts.GetCallerIdentityInput{})
+	who, err := n.identify(p)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return *out.Arn
+	return who
+}
+
+func (n *stint) identify(p *page) (string, error) {
+	n.t.Helper()
+	c := p.process(n.t)
+	client := awssts.New(awssts.Options{
+		BaseEndpoint: &n.url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
+	})
+	out, err := client.GetCallerIdentity(n.t.Context(), &awssts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", err
+	}
+	return *out.Arn, nil
 }
 
 // event is what the tests read of an audit event.

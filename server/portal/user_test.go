@@ -146,3 +146,30 @@ func TestUser_FormsAreOurOwn(t *testing.T) {
 		t.Errorf("minted: %+v", minted)
 	}
 }
+
+func TestUser_EndsOwnSessionsOnly(t *testing.T) {
+	t.Parallel()
+	n := newTeam(t, false)
+	alice, bob := n.browser(), n.browser()
+	alice.signInUser("team", "alice", password).wantRedirect(t, "/portal")
+	bob.signInUser("team", "bob", password).wantRedirect(t, "/portal")
+	creds := alice.post("/portal/credentials", alice.get("/portal").form("role", prefix+"role/deploy ", "duration", "3600")).want(t, http.StatusOK)
+	n.whoami(creds)
+	id := creds.accessKeyID(t)
+
+	alice.get("/portal/sessions").want(t, http.StatusOK, id)
+	bob.post("/portal/sessions/end", bob.get("/portal/sessions").form("session", id)).want(t, http.StatusNotFound, "There is no such session")
+	bob.post("/portal/sessions/end", bob.get("/portal").form("session", "ASIA0000000000000000")).want(t, http.StatusNotFound, "There is no such session")
+	n.whoami(creds)
+
+	alice.post("/portal/sessions/end", alice.get("/portal/sessions").form("session", id)).wantRedirect(t, "/portal/sessions?ended")
+	if p := alice.get("/portal/sessions?ended").want(t, http.StatusOK, "The session is ended"); strings.Contains(p.body, id) {
+		t.Error("the ended session is still listed")
+	}
+	if who, err := n.identify(creds); err == nil {
+		t.Errorf("the ended session is still %s", who)
+	}
+	if ended := n.events("RevokeSessions"); len(ended) != 3 || ended[2].UserIdentity.UserName != "alice" || ended[2].RequestParameters["accessKeyId"] != id {
+		t.Errorf("in the audit: %+v", ended)
+	}
+}
