@@ -137,7 +137,7 @@ func settings() []setting {
 			c.ManagementAccount = v
 			return nil
 		}},
-		{key: "database", flag: true, set: setDatabase, public: withoutPassword,
+		{key: "database", flag: true, set: (*Config).setDatabase, public: withoutPassword,
 			usage: "URL of the PostgreSQL database that keeps the directory: postgres:// (default: SQLite in the data directory)"},
 		text("database-password-file", false, "", "file that holds the password for the database", func(c *Config) *string { return &c.DatabasePasswordFile }),
 		number("database-max-connections", "8", 2, 1000, "connections of this node to the database, and one that listens", func(c *Config, n int64) { c.DatabaseMaxConnections = int(n) }),
@@ -271,7 +271,7 @@ func prefix(key, standard string, field func(*Config) *string) setting {
 	}}
 }
 
-func setDatabase(c *Config, v string) error {
+func (c *Config) setDatabase(v string) error {
 	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
 		return errors.New("must be postgres://USER@HOST:PORT/DATABASE")
 	}

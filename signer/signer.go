@@ -326,6 +326,24 @@ func (s *Signer) load(ctx context.Context) (*document, int64, error) {
 	return d, version, err
 }
 
+// CheckRing opens a sealed ring as Open would, and tells how many keys it holds.
+func CheckRing(sealed []byte, master *seal.Key) (keys int, err error) {
+	plain, err := master.Open(sealed, ringContext)
+	if err != nil {
+		return 0, fmt.Errorf("open key ring: %w", err)
+	}
+	d, err := parseDocument(plain)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range d.Keys {
+		if k.State != Removed {
+			keys++
+		}
+	}
+	return keys, nil
+}
+
 // save stores d in the place of that version.
 func (s *Signer) save(ctx context.Context, d *document, version int64) error {
 	plain, err := json.Marshal(d)

@@ -51,6 +51,7 @@ func commands() []command {
 		{"keys list", "", "list the key ring", keysList},
 		{"keys rotate", "", "prepare a new key, which signs as soon as every node knows it", keysRotate},
 		{"keys remove", "KEY_ID", "take a key that others know out of the ring, at once", keysRemove},
+		{"migrate", "", "copy the directory between a data directory and PostgreSQL", migrate},
 		{"explain", "REQUEST_ID", "tell why a past call went as it did", explain},
 		{"token inspect", "", "explain a session token read from standard input", tokenInspect},
 		{"policy lint", "FILE…", "tell what is wrong with policies that are valid", policyLint},

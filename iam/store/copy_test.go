@@ -1,0 +1,81 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/iam/store"
+	"github.com/stint-sts/stint/iam/store/pgtest"
+)
+
+// fillSome writes records of every shape: with and without id, target, path and body, of several versions.
+func fillSome(t *testing.T, s iam.Store) {
+	t.Helper()
+	err := s.Update(t.Context(), func(tx iam.Tx) error {
+		var errs []error
+		for i := range 20 {
+			id := fmt.Sprintf("AROA%d", i)
+			errs = append(errs,
+				tx.Put(iam.Record{Kind: iam.KindRole, Account: "111122223333", Name: fmt.Sprintf("rôle-%d", i), ID: id, Path: "/a/", Body: []byte{0, 1, byte(i)}}),
+				tx.Put(iam.Record{Kind: iam.KindRole, Account: "111122223333", Name: fmt.Sprintf("rôle-%d", i), ID: id, Path: "/b/", Version: 1}),
+				tx.Put(iam.Record{Kind: iam.KindAttachment, Account: "111122223333", Parent: id, Name: "P", Target: "P"}))
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	first, second, third := fresh(t), node(t, pgtest.Database(t)), fresh(t)
+	fillSome(t, first)
+	checked := 0
+	check := func(iam.Record) error { checked++; return nil }
+	extra := iam.Record{Kind: iam.KindBootstrap, Name: "done", Body: []byte("{}")}
+	there, err := store.Copy(t.Context(), first, second, check, extra)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[iam.Kind]int{iam.KindRole: 20, iam.KindAttachment: 20}, there.Records); diff != "" || checked != 41 {
+		t.Errorf("to PostgreSQL, %d checked (-want +got):\n%s", checked, diff)
+	}
+	if err := second.Update(t.Context(), func(tx iam.Tx) error { return tx.Delete(extra.Kind, "", "", extra.Name) }); err != nil {
+		t.Fatal(err)
+	}
+	back, err := store.Copy(t.Context(), second, third, check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Sum != there.Sum {
+		t.Error("there and back again is something else")
+	}
+	for name, s := range map[string]iam.Store{"PostgreSQL": second, "SQLite": third} {
+		err := s.View(t.Context(), func(tx iam.Tx) error { // tallies came along
+			roles, err := tx.Count(iam.Query{Kind: iam.KindRole, Account: "111122223333"})
+			links, err2 := tx.Count(iam.Query{Kind: iam.KindAttachment, Target: "P"})
+			if roles != 20 || links != 20 {
+				t.Errorf("%s counts %d roles and %d attachments", name, roles, links)
+			}
+			return errors.Join(err, err2)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := store.Copy(t.Context(), first, second, check); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("to a directory that is not empty: %v", err)
+	}
+	cause, fourth := errors.New("cause"), node(t, pgtest.Database(t))
+	if _, err := store.Copy(t.Context(), first, fourth, func(iam.Record) error { return cause }); !errors.Is(err, cause) {
+		t.Errorf("a record that does not check: %v", err)
+	}
+	if _, err := store.Copy(t.Context(), first, fourth, check); err != nil {
+		t.Errorf("after a copy that failed: %v", err)
+	}
+}
