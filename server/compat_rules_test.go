@@ -545,6 +545,9 @@ var rules = []rule{
 	{"OpenID Connect providers", "private addresses are not fetched from", same, "", by("TestClient_Addresses")},
 	{"OpenID Connect providers", "Enable- and DisableOutboundWebIdentityFederation", same, "", by("TestOutbound_EnableAndDisable")},
 
+	{"AssumeRoleWithSAML", "a response that answers a request, and one that nobody asked for", same, "", all(
+		samlCall("200", func(r *samltest.Response) { r.InResponseTo, r.ConfirmsRequest = "_1", "_1" }), samlCall("200", nil))},
+	{"AssumeRoleWithSAML", "a response and an assertion that answer different requests", differs, "refused; AWS does not say", samlCall("400 InvalidIdentityToken: Response and assertion answer different requests.", func(r *samltest.Response) { r.InResponseTo, r.ConfirmsRequest = "_1", "_2" })},
 	{"AssumeRoleWithSAML", "the signature covers what is read: no wrapping, no DTD, no second parser", same, "", by("TestVerify_Wrapping")},
 	{"AssumeRoleWithSAML", "metadata: keys, several certificates, validUntil", same, "", by("TestMetadata_Keys")},
 	{"AssumeRoleWithSAML", "unsigned; subject, its type without the prefix, issuer, Recipient as audience", same, "", samlCall("200 Subject=alice@example.com SubjectType=persistent Issuer=https://idp.example.com/saml Audience="+compatACS+" NameQualifier=*", nil)},

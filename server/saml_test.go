@@ -2,8 +2,12 @@ package server_test
 
 import (
 	"encoding/xml"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/stint-sts/stint/federation/samltest"
 )
 
 func TestSAML_Settings(t *testing.T) {
@@ -53,5 +57,60 @@ func TestSAML_Metadata(t *testing.T) {
 	}))
 	if named.EntityID != "urn:stint" || named.Certificate == first.Certificate {
 		t.Errorf("%+v", named)
+	}
+}
+
+// A provider turns to another certificate, and its assertions to another key, without anybody being locked out; what is taken away is
+// refused from then on.
+func TestSAML_Rollover(t *testing.T) {
+	t.Parallel()
+	n := serve(t, nil)
+	old := samltest.New(t, "https://idp.example.com")
+	next := samltest.With(t, old.EntityID, samltest.New(t, "next").Key)
+	oldKey, oldPEM := samltest.EncryptionKey(t)
+	nextKey, nextPEM := samltest.EncryptionKeyOf(t, "next encryption")
+	n.iam("CreateSAMLProvider", "Name", "corp", "SAMLMetadataDocument", old.Metadata(), "AddPrivateKey", oldPEM)
+	n.iam("CreateRole", "RoleName", "people", "AssumeRolePolicyDocument", `{"Version":"2012-10-17","Statement":{"Effect":"Allow",
+		"Principal":{"Federated":"`+corp+`"},"Action":"sts:AssumeRoleWithSAML"}}`)
+	update := func(pairs ...string) func() {
+		return func() { n.iam("UpdateSAMLProvider", append([]string{"SAMLProviderArn", corp}, pairs...)...) }
+	}
+	removeOldKey := func() {
+		id := n.iam("GetSAMLProvider", "SAMLProviderArn", corp).element("KeyId")
+		n.iam("UpdateSAMLProvider", "SAMLProviderArn", corp, "RemovePrivateKey", id)
+	}
+	for _, step := range []struct {
+		name                               string
+		change                             func()
+		signer                             *samltest.IdP // when it encrypts
+		oldSigns, nextSigns, toOld, toNext bool
+	}{
+		{"as registered", func() {}, old, true, false, true, false},
+		{"both certificates are in the metadata", update("SAMLMetadataDocument", old.Metadata(next)), old, true, true, true, false},
+		{"the old certificate has left", update("SAMLMetadataDocument", next.Metadata()), next, false, true, true, false},
+		{"a second key for encryption", update("AddPrivateKey", nextPEM), next, false, true, true, true},
+		{"encryption is required", update("AssertionEncryptionMode", "Required"), next, false, false, true, true},
+		{"the first key is removed", removeOldKey, next, false, false, false, true},
+		{"encryption is allowed again", update("AssertionEncryptionMode", "Allowed"), next, false, true, false, true},
+	} {
+		step.change()
+		for what, row := range map[string]struct {
+			by   *samltest.IdP
+			to   *samltest.Encryption
+			want bool
+		}{
+			"signed with the old key":   {old, nil, step.oldSigns},
+			"signed with the next key":  {next, nil, step.nextSigns},
+			"encrypted to the old key":  {step.signer, &samltest.Encryption{Cipher: "aes256-gcm", To: &oldKey.PublicKey}, step.toOld},
+			"encrypted to the next key": {step.signer, &samltest.Encryption{Cipher: "aes256-gcm", To: &nextKey.PublicKey}, step.toNext},
+		} {
+			r := row.by.Good(time.Now(), "http://"+n.at.HTTP+"/saml/acs")
+			r.Attributes[samltest.AttributePrefix+"Role"] = []string{peopleOf + "," + corp}
+			r.Encrypt = row.to
+			got := n.send(request{body: query(stsVersion, "AssumeRoleWithSAML", "RoleArn", peopleOf, "PrincipalArn", corp, "SAMLAssertion", row.by.Encode(t, r))})
+			if (got.StatusCode == http.StatusOK) != row.want || !row.want && got.element("Code") != "InvalidIdentityToken" {
+				t.Errorf("%s, %s: %d %s", step.name, what, got.StatusCode, got.body)
+			}
+		}
 	}
 }

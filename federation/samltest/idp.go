@@ -422,7 +422,13 @@ func sealCBC(block cipher.Block, plain []byte) []byte {
 // EncryptionKey is a key that assertions may be encrypted to, and its PEM as CreateSAMLProvider takes it.
 func EncryptionKey(t testing.TB) (*rsa.PrivateKey, string) {
 	t.Helper()
-	key := New(t, "encryption").Key.(*rsa.PrivateKey)
+	return EncryptionKeyOf(t, "encryption")
+}
+
+// EncryptionKeyOf is an EncryptionKey for each name.
+func EncryptionKeyOf(t testing.TB, name string) (*rsa.PrivateKey, string) {
+	t.Helper()
+	key := New(t, name).Key.(*rsa.PrivateKey)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
