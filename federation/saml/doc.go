@@ -1,8 +1,9 @@
-// Package saml verifies SAML 2.0 responses and reads the metadata of identity providers.
+// Package saml verifies SAML 2.0 responses, reads the metadata of identity providers, and speaks to them: it makes signed requests for
+// authentication and the metadata of this side.
 //
-// It owns the rules of the Web Browser SSO profile (SAML 2.0 Profiles, section 4.1) as AWS narrows them, XML signatures and XML
-// encryption. It knows no HTTP, keeps nothing and asks nobody: keys come from registered metadata, the time from the caller. What an
-// assertion permits, and that it is used once, are the operation's to judge.
+// It owns the rules of the Web Browser SSO profile (SAML 2.0 Profiles, section 4.1) as AWS narrows them, of the bindings HTTP-Redirect and
+// HTTP-POST, XML signatures and XML encryption. It knows no HTTP, keeps nothing and asks nobody: keys come from registered metadata and from
+// the caller, as does the time. What an assertion permits, that it is used once, and whether somebody waits for it, are for others to judge.
 //
 // A response is hostile until proven. Three rules keep it harmless:
 //
