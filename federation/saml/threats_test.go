@@ -8,7 +8,7 @@ import (
 )
 
 // threats are the ways in which a response is turned against its reader, and the tests that try them: "Test" or "Test/row", in this package,
-// in sts (the public operation), in iam (the registered provider) or in samltest/idps (real providers). Each has its honest twin beside it:
+// in sts (the operation), in server and cmd/stint (over HTTP) or in samltest/idps (real providers). Each has its honest twin beside it:
 // the row of TestVerify_Accepts, TestAssumeRoleWithSAML_Answer, or the good response that the test begins with.
 var threats = map[string][]string{
 	"wrapping: what is read is not what was signed": {
@@ -47,7 +47,7 @@ var threats = map[string][]string{
 	},
 	"a void canonical form": {"TestVerify_Refuses/the digest of nothing"},
 	"keys that the message brings, of another provider, or withdrawn": {
-		"TestVerify_Refuses/another provider's key", "TestMetadata_Keys", "TestMetadata_ValidUntil", "TestAssumeRoleWithSAML_Trust/another provider",
+		"TestVerify_Refuses/another provider's key", "TestMetadata_Keys", "TestMetadata_OtherRoles", "TestSAML_Rollover", "TestMetadata_ValidUntil", "TestAssumeRoleWithSAML_Trust/another provider",
 	},
 	"entities, document types, comments, processing instructions": {
 		"TestVerify_Refuses/a document type", "TestVerify_Refuses/an entity", "TestVerify_Refuses/an undeclared entity", "TestVerify_Refuses/a comment in the name",
@@ -110,7 +110,7 @@ var threats = map[string][]string{
 func TestThreats(t *testing.T) {
 	t.Parallel()
 	var sources strings.Builder
-	for _, pattern := range []string{"*_test.go", "../../sts/*saml*_test.go", "../samltest/idps/*_test.go", "../../cmd/stint/saml*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "../../sts/*saml*_test.go", "../samltest/idps/*_test.go", "../../cmd/stint/saml*_test.go", "../../server/saml_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, files, err)

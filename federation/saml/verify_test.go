@@ -609,6 +609,33 @@ func TestMetadata_Keys(t *testing.T) {
 	}
 }
 
+// Metadata as Entra ID and AD FS make them: signed, with the roles of other protocols and of a service provider, in any prefix. Keys of other
+// roles sign no assertions.
+func TestMetadata_OtherRoles(t *testing.T) {
+	t.Parallel()
+	p, other := samltest.New(t, entity), samltest.New(t, "other role")
+	descriptor := other.Metadata()
+	descriptor = descriptor[strings.Index(descriptor, "<md:KeyDescriptor"):strings.Index(descriptor, "<md:SingleSignOnService")]
+	document := strings.Replace(p.Metadata(), "  <md:IDPSSODescriptor", `<ds:Signature><ds:SignedInfo/></ds:Signature>
+<md:RoleDescriptor xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:fed="http://docs.oasis-open.org/wsfed/federation/200706"
+  xsi:type="fed:SecurityTokenServiceType" protocolSupportEnumeration="http://docs.oasis-open.org/wsfed/federation/200706">`+descriptor+`
+  <fed:ClaimTypesOffered><auth:ClaimType xmlns:auth="http://docs.oasis-open.org/wsfed/authorization/200706" Uri="urn:x" Optional="true">
+  <auth:DisplayName>Äußerung</auth:DisplayName></auth:ClaimType></fed:ClaimTypesOffered></md:RoleDescriptor>
+<md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">`+descriptor+`</md:SPSSODescriptor>
+  <md:IDPSSODescriptor`, 1)
+	m, err := saml.ParseMetadata(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(e *saml.Expected) { e.Provider = m }
+	if _, err := verify(t, p, nil, expect); err != nil {
+		t.Error(err)
+	}
+	if _, err := verify(t, samltest.With(t, entity, other.Key), nil, expect); !errors.Is(err, saml.ErrUntrusted) {
+		t.Errorf("by a key of another role: %v", err)
+	}
+}
+
 func TestMetadata_ValidUntil(t *testing.T) {
 	t.Parallel()
 	p := samltest.New(t, entity)
