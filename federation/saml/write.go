@@ -2,8 +2,7 @@ package saml
 
 import "encoding/base64"
 
-// writer writes XML in the canonical form: no empty element tags, attributes in the order in which they are given, which is the one of
-// canonicalization where it matters.
+// writer writes XML. Whatever it is given as a value or a text comes out masked.
 type writer struct{ buf []byte }
 
 func (w *writer) String() string { return string(w.buf) }
