@@ -43,8 +43,8 @@ type codes struct {
 	broken error
 }
 
-func (c *codes) Consume(ctx context.Context, name string, until time.Time) error {
-	return errors.Join(c.broken, c.Store.Consume(ctx, name, until))
+func (c *codes) Consume(ctx context.Context, name string, since, until time.Time) error {
+	return errors.Join(c.broken, c.Store.Consume(ctx, name, since, until))
 }
 
 func newDevicesFixture(t *testing.T, configure ...func(*iam.Config)) *devicesFixture {
@@ -52,6 +52,9 @@ func newDevicesFixture(t *testing.T, configure ...func(*iam.Config)) *devicesFix
 	now := func() time.Time { return testTime }
 	store, err := embedded.New(embedded.Config{Dir: t.TempDir(), Now: now})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Found(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })

@@ -109,6 +109,9 @@ func newPasswordFixture(t *testing.T) *passwordFixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := store.Found(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = store.Close() })
 	f.state = &throttle{Store: store}
 	codes := mfa.New(mfa.Config{Guard: session.Once{Guard: store}, Throttle: f.state, Now: f.now})

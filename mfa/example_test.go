@@ -28,6 +28,9 @@ func ExampleVerifier_Verify() {
 		panic(err)
 	}
 	defer func() { _ = state.Close() }()
+	if err := state.Found(ctx); err != nil { // no code was used before
+		panic(err)
+	}
 	verifier := mfa.New(mfa.Config{Guard: session.Once{Guard: state}, Throttle: state, Now: time.Now})
 
 	device := &mfa.Device{ID: "arn:aws:iam::111122223333:mfa/alice/1", Seed: secret.New("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")}

@@ -44,7 +44,7 @@ type Device struct {
 // Guard lets each name pass once. Implementations are safe for concurrent use.
 type Guard interface {
 	// Consume reports whether the caller is the first for name, on all nodes, until an instant.
-	Consume(ctx context.Context, name string, until time.Time) (first bool, err error)
+	Consume(ctx context.Context, name string, since, until time.Time) (first bool, err error)
 }
 
 // Throttle counts failures. Implementations are safe for concurrent use.
@@ -181,7 +181,8 @@ func (v *Verifier) succeed(ctx context.Context, name string) error {
 
 // consume lets the code of a step pass once.
 func (v *Verifier) consume(ctx context.Context, d *Device, step int64) error {
-	first, err := v.cfg.Guard.Consume(ctx, fmt.Sprintf("mfa/%s/%d", d.ID, step), v.cfg.Now().Add(guardTime))
+	now := v.cfg.Now()
+	first, err := v.cfg.Guard.Consume(ctx, fmt.Sprintf("mfa/%s/%d", d.ID, step), now.Add(-guardTime), now.Add(guardTime))
 	if err != nil {
 		return fmt.Errorf("guard of MFA codes: %w", err)
 	}

@@ -37,7 +37,7 @@ func newState() *state {
 
 const free = 5
 
-func (s *state) Consume(_ context.Context, name string, until time.Time) (bool, error) {
+func (s *state) Consume(_ context.Context, name string, _, until time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, "Consume")

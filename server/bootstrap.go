@@ -98,6 +98,9 @@ func (s *Server) firstAccount(ctx context.Context) (*iam.NewAccount, error) {
 	if len(accounts) > 0 {
 		return s.iam.ReplaceRootKeys(ctx, accounts[0].ID)
 	}
+	if err := s.sessions.Found(ctx); err != nil { // codes of before now do not pass, then
+		s.log.Warn("the session state does not know that the installation is new", "error", err)
+	}
 	return s.iam.CreateAccount(ctx, iam.CreateAccount{ID: s.cfg.AccountID, Name: s.cfg.AccountName})
 }
 

@@ -142,9 +142,9 @@ func (s *samlService) metadata(r *http.Request) (string, []byte, error) {
 }
 
 // Redeem implements sts.SAML.
-func (s *samlService) Redeem(ctx context.Context, name string, until time.Time) error {
+func (s *samlService) Redeem(ctx context.Context, name string, since, until time.Time) error {
 	if s.cfg.Reuse {
 		return nil
 	}
-	return s.guard.Consume(ctx, name, until)
+	return s.guard.Consume(ctx, name, since, until)
 }

@@ -46,7 +46,7 @@ var (
 	ErrNotFound = errors.New("session not found")
 	// ErrUnavailable says that the state cannot be reached or written now. Nothing may be minted on it.
 	ErrUnavailable = errors.New("session state is unavailable")
-	// ErrConsumed says that the name was consumed before.
+	// ErrConsumed says that the name was consumed before, or may have been.
 	ErrConsumed = errors.New("already consumed")
 	// ErrInvalid says that a record, a query or a guard's name is outside its bounds: the caller's mistake.
 	ErrInvalid = errors.New("invalid session state")
@@ -96,11 +96,14 @@ type Store interface {
 // Guard lets each name pass once, on all nodes that share the backend. Implementations are safe for concurrent use.
 type Guard interface {
 	// Consume returns nil to the first caller for a name and an error matching ErrConsumed to every other one before until. Add to
-	// until how far the clocks of nodes may differ. A name holds 1 to MaxGuardName bytes of any kind and is never logged. A name
+	// until how far the clocks of nodes may differ. since is when the proof behind the name may have been used first: if the backend has
+	// lost what it knew after that, the name may have been consumed, and the error matches ErrConsumed too. A name holds 1 to MaxGuardName bytes of any kind and is never logged. A name
 	// outside these bounds and an until that is not in the future, which would guard nothing, give an error matching
 	// ErrInvalid. When the guard cannot be asked the error matches ErrUnavailable, and the name may or may not be
 	// consumed: refuse.
-	Consume(ctx context.Context, name string, until time.Time) error
+	Consume(ctx context.Context, name string, since, until time.Time) error
+	// Found tells the backend that the installation is new: nothing was consumed before, though it remembers nothing.
+	Found(ctx context.Context) error
 }
 
 // Bounds of Consume. MaxGuardName is the largest length of a guard's name in bytes: an entity id of a SAML provider (1,024), an assertion id and a
@@ -110,6 +113,9 @@ const (
 	MaxGuardName = 4096
 	MaxGuardTime = 7 * 24 * time.Hour
 )
+
+// BirthMargin is how far the clock of the node that finds a backend empty may be behind the clocks of those that used it before.
+const BirthMargin = 5 * time.Second
 
 // CheckGuard returns an error matching ErrInvalid when Consume must refuse its arguments. Backends call it first.
 func CheckGuard(name string, now, until time.Time) error {

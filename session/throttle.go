@@ -64,8 +64,8 @@ func CheckThrottle(name string) error {
 type Once struct{ Guard }
 
 // Consume reports whether the caller is the first for the name. Errors are those of Guard.Consume, without ErrConsumed.
-func (o Once) Consume(ctx context.Context, name string, until time.Time) (first bool, err error) {
-	switch err := o.Guard.Consume(ctx, name, until); {
+func (o Once) Consume(ctx context.Context, name string, since, until time.Time) (first bool, err error) {
+	switch err := o.Guard.Consume(ctx, name, since, until); {
 	case err == nil:
 		return true, nil
 	case errors.Is(err, ErrConsumed):

@@ -32,7 +32,9 @@ func TestBackoff_Wait(t *testing.T) {
 // guardFunc is a Guard that answers with a fixed error.
 type guardFunc func() error
 
-func (g guardFunc) Consume(context.Context, string, time.Time) error { return g() }
+func (g guardFunc) Consume(context.Context, string, time.Time, time.Time) error { return g() }
+
+func (g guardFunc) Found(context.Context) error { return nil }
 
 func TestOnce(t *testing.T) {
 	t.Parallel()
@@ -46,7 +48,7 @@ func TestOnce(t *testing.T) {
 		{fmt.Errorf("redis: %w", session.ErrConsumed), false, nil},
 		{session.ErrUnavailable, false, session.ErrUnavailable},
 	} {
-		first, err := session.Once{Guard: guardFunc(func() error { return row.err })}.Consume(t.Context(), "n", time.Time{})
+		first, err := session.Once{Guard: guardFunc(func() error { return row.err })}.Consume(t.Context(), "n", time.Time{}, time.Time{})
 		if first != row.first || !errors.Is(err, row.want) || (err == nil) != (row.want == nil) {
 			t.Errorf("guard answers %v: %t, %v", row.err, first, err)
 		}

@@ -47,6 +47,9 @@ func openState(t testing.TB, dir string, clock func() time.Time) *embedded.Store
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Found(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }

@@ -226,8 +226,8 @@ type brokenState struct {
 	consume, attempt, succeed error
 }
 
-func (b brokenState) Consume(ctx context.Context, name string, until time.Time) error {
-	return errors.Join(b.consume, b.state.Consume(ctx, name, until))
+func (b brokenState) Consume(ctx context.Context, name string, since, until time.Time) error {
+	return errors.Join(b.consume, b.state.Consume(ctx, name, since, until))
 }
 
 func (b brokenState) Attempt(ctx context.Context, name string) (bool, error) {
@@ -288,6 +288,9 @@ func TestMFA_RacingCallsWithOneCode(t *testing.T) {
 			for range 4 {
 				s, err := redis.New(redis.Config{URL: server.URL(), Timeout: 10 * time.Second, Now: clock})
 				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Found(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { _ = s.Close() })

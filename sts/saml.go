@@ -29,8 +29,8 @@ type SAML interface {
 	Endpoints() []string
 	// Audiences are the names that assertions may be issued for, beside the endpoints.
 	Audiences() []string
-	// Redeem lets a name pass once until the moment, as session.Guard does, or always if the operator allows assertions to be used again.
-	Redeem(ctx context.Context, name string, until time.Time) error
+	// Redeem lets a name pass once between the moments, as session.Guard does, or always if the operator allows assertions to be used again.
+	Redeem(ctx context.Context, name string, since, until time.Time) error
 }
 
 // AssumeRoleWithSAMLInput are the parameters of AssumeRoleWithSAML.
@@ -265,7 +265,7 @@ func (a *samlSubject) keys(k conditions) {
 // redeemed, and longer by what the clocks of nodes may differ.
 func (s *Service) redeem(ctx context.Context, a *samlSubject, role *authn.Entity) error {
 	sum := sha256.Sum256([]byte(a.provider.ARN + "\x00" + a.ID + "\x00" + role.ARN)) // the three together may be longer than a guard's name
-	err := s.saml.Redeem(ctx, "saml/"+hex.EncodeToString(sum[:]), a.IssueInstant.Add(saml.MaxAge+saml.Skew))
+	err := s.saml.Redeem(ctx, "saml/"+hex.EncodeToString(sum[:]), a.IssueInstant.Add(-saml.Skew), a.IssueInstant.Add(saml.MaxAge+saml.Skew))
 	if errors.Is(err, session.ErrConsumed) {
 		return awserr.Wrap(awserr.InvalidIdentityToken, "The SAML assertion has already been used for this role", err)
 	}

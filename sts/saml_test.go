@@ -69,7 +69,7 @@ func (w *samlWorld) SAMLProvidersOf(_ context.Context, entityID string) ([]*saml
 func (w *samlWorld) Endpoints() []string { return []string{acsURL} }
 func (w *samlWorld) Audiences() []string { return []string{"urn:amazon:webservices"} }
 
-func (w *samlWorld) Redeem(_ context.Context, name string, until time.Time) error {
+func (w *samlWorld) Redeem(_ context.Context, name string, _, until time.Time) error {
 	if w.guardErr != nil {
 		return w.guardErr
 	}

@@ -51,7 +51,7 @@ type Sessions interface {
 
 // Guard lets each proof of a sign-in pass once; session.Guard has the contract.
 type Guard interface {
-	Consume(ctx context.Context, name string, until time.Time) error
+	Consume(ctx context.Context, name string, since, until time.Time) error
 }
 
 // Config is what a Service needs. Fields are required unless they say a default.

@@ -253,7 +253,8 @@ func (p *SignIns) samlIdentity(by *saml.Provider, now time.Time, response secret
 // redeem uses the assertion up for sign-ins. Unlike those for roles, it is never good for a second.
 func (p *SignIns) redeem(ctx context.Context, by *saml.Provider, a *saml.Assertion) error {
 	sum := sha256.Sum256([]byte(by.Metadata.EntityID + "\x00" + a.ID))
-	err := p.s.guard.Consume(ctx, "saml-sign-in/"+hex.EncodeToString(sum[:]), a.IssueInstant.Add(saml.MaxAge+saml.Skew))
+	err := p.s.guard.Consume(ctx, "saml-sign-in/"+hex.EncodeToString(sum[:]),
+		a.IssueInstant.Add(-saml.Skew), a.IssueInstant.Add(saml.MaxAge+saml.Skew))
 	if errors.Is(err, session.ErrConsumed) {
 		return awserr.Wrap(awserr.InvalidIdentityToken, "The SAML response has already been used to sign in", err)
 	}

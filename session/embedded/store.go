@@ -4,6 +4,7 @@
 // journal, which New reads back, so that state survives a restart and a kill at any instant:
 //
 //	sessions.lock             held while a process uses the directory
+//	sessions.birth            since when nothing was lost, milliseconds since 1970 as text; 0: ever
 //	sessions-N.snapshot       everything that journals before N said; missing while N is 1
 //	sessions-N.journal        what came after it
 //
@@ -73,6 +74,7 @@ type Store struct {
 	generation uint64
 
 	compacting sync.Mutex
+	birth      birth
 }
 
 var (
@@ -113,7 +115,7 @@ func New(cfg Config) (*Store, error) {
 		s.shards[i].throttles.waits = make(map[guardName]wait)
 		s.shards[i].values.kept = make(map[guardName]value)
 	}
-	if err := s.load(); err != nil {
+	if err := errors.Join(s.birth.open(cfg.Dir, cfg.Now()), s.load()); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded session store in %s: %w", cfg.Dir, err), unlockDir(lock))
 	}
 	return s, nil
@@ -211,10 +213,13 @@ func (s *Store) List(_ context.Context, q session.Query) (session.Page, error) {
 }
 
 // Consume implements session.Guard. A name whose record could not be written stays consumed until the process ends.
-func (s *Store) Consume(_ context.Context, name string, until time.Time) error {
+func (s *Store) Consume(_ context.Context, name string, since, until time.Time) error {
 	now := s.cfg.Now()
 	if err := session.CheckGuard(name, now, until); err != nil {
 		return err
+	}
+	if s.birth.lost(since) {
+		return fmt.Errorf("%w: the store lost what it knew", session.ErrConsumed)
 	}
 	guard, end := guardNameOf(name), until.Add(time.Millisecond-1).UnixMilli() // rounded up: never too early
 

@@ -129,14 +129,14 @@ func TestEmbedded_SurvivesRestart(t *testing.T) {
 	}
 	put(t, s, records(70, 71)...)
 	wantCount(t, s, 71)
-	if got, want := fileNames(t, dir), []string{"sessions-4.journal", "sessions-4.snapshot", "sessions.lock"}; !slices.Equal(got, want) {
+	if got, want := fileNames(t, dir), []string{"sessions-4.journal", "sessions-4.snapshot", "sessions.birth", "sessions.lock"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
 }
 
 func consume(t *testing.T, g session.Guard, name string, until time.Time, want error) {
 	t.Helper()
-	if err := g.Consume(t.Context(), name, until); !errors.Is(err, want) {
+	if err := g.Consume(t.Context(), name, fresh(), until); !errors.Is(err, want) {
 		t.Errorf("Consume %q: %v, want %v", name, err, want)
 	}
 }
@@ -172,8 +172,8 @@ func TestEmbedded_FilesAreForTheOwnerOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := fileNames(t, dir)
-	if len(files) != 3 {
-		t.Fatalf("files %q, want 3", files)
+	if len(files) != 4 {
+		t.Fatalf("files %q, want 4", files)
 	}
 	for _, name := range files {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
@@ -355,7 +355,7 @@ func TestEmbedded_CrashWithinCompaction(t *testing.T) {
 				t.Fatal(err)
 			}
 			closeStore(t, s)
-			if files := fileNames(t, dir); len(files) != 3 {
+			if files := fileNames(t, dir); len(files) != 4 {
 				t.Errorf("left after the next compaction: %q", files)
 			}
 			wantCount(t, open(t, embedded.Config{Dir: dir}), row.want)
@@ -374,7 +374,7 @@ func TestEmbedded_CompactsWhileWritersRace(t *testing.T) {
 				if err := s.Put(t.Context(), r); err != nil {
 					t.Errorf("Put: %v", err)
 				}
-				if err := s.Consume(t.Context(), r.AccessKeyID, r.ExpiresAt); err != nil {
+				if err := s.Consume(t.Context(), r.AccessKeyID, fresh(), r.ExpiresAt); err != nil {
 					t.Errorf("Consume: %v", err)
 				}
 			}
@@ -449,7 +449,7 @@ func TestEmbedded_ClosedStoreRefuses(t *testing.T) {
 	closeStore(t, s)
 	for name, err := range map[string]error{
 		"Put":     s.Put(t.Context(), records(0, 1)[0]),
-		"Consume": s.Consume(t.Context(), "name", time.Now().Add(time.Hour)),
+		"Consume": s.Consume(t.Context(), "name", fresh(), time.Now().Add(time.Hour)),
 		"Attempt": errorOf(s.Attempt(t.Context(), "name")),
 		"Succeed": s.Succeed(t.Context(), "name"),
 		"Ping":    s.Ping(t.Context()),
@@ -644,5 +644,64 @@ func BenchmarkList(b *testing.B) {
 		if _, err := s.List(b.Context(), session.Query{Account: account, EntityID: "AROAQEFWAZTKHPHH00500"}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// fresh is when a proof was made that no store can have seen before.
+func fresh() time.Time { return time.Now().Add(time.Minute) }
+
+// A directory that was emptied does not let a proof pass again that it may have seen, one that is from before births were kept does.
+func TestStore_EmptiedIsNoticed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	since, until := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
+	consume := func(name string, found bool) error {
+		t.Helper()
+		s, err := embedded.New(embedded.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if found {
+			if err := s.Found(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.Consume(t.Context(), name, since, until)
+	}
+	remove := func(pattern string) {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, step := range []struct {
+		name   string
+		before func()
+		found  bool
+		passes bool
+	}{
+		{"new installation", func() {}, true, true},
+		{"restart", func() {}, false, true},
+		{"emptied", func() { remove("*") }, false, false},
+		{"restart after it was emptied", func() {}, false, false},
+		{"of an earlier version", func() { remove("sessions.birth") }, false, true},
+	} {
+		step.before()
+		if err := consume(step.name, step.found); (err == nil) != step.passes || err != nil && !errors.Is(err, session.ErrConsumed) {
+			t.Errorf("%s: %v, want it to pass: %v", step.name, err, step.passes)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sessions.birth"), []byte("long ago"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := consume("damaged birth", false); !errors.Is(err, session.ErrConsumed) {
+		t.Errorf("damaged birth: %v, want ErrConsumed", err)
 	}
 }

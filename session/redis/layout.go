@@ -22,7 +22,8 @@ import (
 //	                       H; until u, milliseconds, no more attempts   last attempt
 //	P{T}v:H    string      value under a name with hash H               with the value
 //	P{T}ping   string      that Ping could write                        after a second
-//	Pbirth     -           reserved: shows that Redis was not wiped     never
+//	P{T}birth  string      since when nothing was lost, milliseconds;   never
+//	                       0: ever
 //
 // T comes from the access key id, or for a guard, a throttle or a value from the hash of its name. So Get needs nothing but the id, all keys of one write share a
 // slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which
@@ -57,6 +58,7 @@ const (
 	waitKind   = "t:"
 	valueKind  = "v:"
 	pingKind   = "ping"
+	birthKind  = "birth"
 )
 
 // hashOf is a foreign name in a key: of fixed size whatever the name; a second preimage takes 2^128 tries.

@@ -184,7 +184,7 @@ func (s *Store) Get(ctx context.Context, accessKeyID string) (*session.Record, e
 }
 
 // Consume implements session.Guard.
-func (s *Store) Consume(ctx context.Context, name string, until time.Time) error {
+func (s *Store) Consume(ctx context.Context, name string, since, until time.Time) error {
 	now := s.cfg.Now()
 	if err := session.CheckGuard(name, now, until); err != nil {
 		return err
@@ -192,8 +192,10 @@ func (s *Store) Consume(ctx context.Context, name string, until time.Time) error
 	hash := hashOf(name)
 	t := tagOf(hash)
 	left := (until.Sub(now) + time.Millisecond - 1).Milliseconds() // rounded up: never too early
+	mark := goredis.NewStatusCmd(ctx, "set", s.key(t, birthKind, ""), now.UnixMilli(), "nx")
+	birth := goredis.NewStringCmd(ctx, "get", s.key(t, birthKind, ""))
 	command := goredis.NewStatusCmd(ctx, "set", s.key(t, guardKind, hash), "", "nx", "px", left)
-	if err := s.lane(t).write(ctx, s.client, s.cfg.Timeout, command); err != nil {
+	if err := s.lane(t).write(ctx, s.client, s.cfg.Timeout, mark, birth, command); err != nil {
 		return err
 	}
 	switch err := command.Err(); {
@@ -203,9 +205,49 @@ func (s *Store) Consume(ctx context.Context, name string, until time.Time) error
 		return unavailable(err)
 	case command.Val() != answerOK:
 		return unavailable(errUnexpected)
-	default:
-		return nil
 	}
+	born, err := birth.Int64()
+	if err != nil {
+		return unavailable(err)
+	}
+	if mark.Val() == answerOK {
+		s.lost(now)
+	}
+	if born > 0 && since.Before(time.UnixMilli(born).Add(session.BirthMargin)) {
+		return fmt.Errorf("%w: redis lost what it knew", session.ErrConsumed)
+	}
+	return nil
+}
+
+// lost tells that Redis knows nothing of before now, and sets the birth of all tags: otherwise each would be born, and refuse, by itself
+// much later.
+func (s *Store) lost(now time.Time) {
+	s.cfg.Log.Warn("redis is empty: what it knew is lost, and no proof passes that may have been used before", "since", now)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
+		defer cancel()
+		if err := s.setBirth(ctx, now.UnixMilli()); err != nil {
+			s.cfg.Log.Warn("birth of redis", "error", err)
+		}
+	}()
+}
+
+// Found implements session.Guard.
+func (s *Store) Found(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	return s.setBirth(ctx, 0)
+}
+
+func (s *Store) setBirth(ctx context.Context, ms int64) error {
+	pipeline := s.client.Pipeline()
+	for t := range tag(tagCount) {
+		pipeline.SetNX(ctx, s.key(t, birthKind, ""), ms, 0)
+	}
+	if _, err := pipeline.Exec(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // Ping implements session.Store: it writes on every node, whether or not the breaker lets others through.

@@ -62,8 +62,31 @@ func RunGuard(t *testing.T, open func(t *testing.T) session.Guard) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			test.run(t, open(t))
+			g := open(t)
+			if err := g.Found(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			test.run(t, g)
 		})
+	}
+	t.Run("a backend that is new to an installation that is not", func(t *testing.T) {
+		t.Parallel()
+		testForgetful(t, open(t))
+	})
+}
+
+// testForgetful tests a guard that cannot know what was consumed before.
+func testForgetful(t *testing.T, g session.Guard) {
+	hour := time.Now().Add(time.Hour)
+	if err := g.Consume(t.Context(), "of before", time.Now().Add(-time.Second), hour); !errors.Is(err, session.ErrConsumed) {
+		t.Errorf("a proof that may have been used before: %v, want ErrConsumed", err)
+	}
+	later := time.Now().Add(2 * session.BirthMargin)
+	if err := g.Consume(t.Context(), "of later", later, hour); err != nil {
+		t.Errorf("a proof that was made later: %v", err)
+	}
+	if err := g.Consume(t.Context(), "of later", later, hour); !errors.Is(err, session.ErrConsumed) {
+		t.Errorf("the same again: %v, want ErrConsumed", err)
 	}
 }
 
@@ -341,17 +364,20 @@ func testRace(t *testing.T, s session.Store) {
 	wantKeys(t, s, session.Query{Account: account}, want...)
 }
 
+// long is long before the backend was made.
+var long = time.Now().Add(-time.Hour)
+
 func testConsumeOnce(t *testing.T, g session.Guard) {
 	until := time.Now().Add(time.Hour)
 	names := []string{"totp/AIDAX/1", "totp/AIDAX/2", "totp/AIDAX/10", "saml\x00\xff", strings.Repeat("x", session.MaxGuardName), "{a}b", "{a}c"}
 	for _, name := range names {
-		if err := g.Consume(t.Context(), name, until); err != nil {
+		if err := g.Consume(t.Context(), name, long, until); err != nil {
 			t.Errorf("first for a name of %d bytes: %v", len(name), err)
 		}
 	}
 	for _, name := range names {
 		for range 2 {
-			if err := g.Consume(t.Context(), name, until.Add(time.Hour)); !errors.Is(err, session.ErrConsumed) {
+			if err := g.Consume(t.Context(), name, long, until.Add(time.Hour)); !errors.Is(err, session.ErrConsumed) {
 				t.Errorf("again for a name of %d bytes: %v, want ErrConsumed", len(name), err)
 			}
 		}
@@ -360,11 +386,11 @@ func testConsumeOnce(t *testing.T, g session.Guard) {
 
 func testConsumeAgain(t *testing.T, g session.Guard) {
 	until := time.Now().Add(200 * time.Millisecond)
-	if err := g.Consume(t.Context(), "name", until); err != nil {
+	if err := g.Consume(t.Context(), "name", long, until); err != nil {
 		t.Fatal(err)
 	}
 	poll(t, func() bool {
-		err := g.Consume(t.Context(), "name", time.Now().Add(time.Hour))
+		err := g.Consume(t.Context(), "name", long, time.Now().Add(time.Hour))
 		if err != nil && !errors.Is(err, session.ErrConsumed) {
 			t.Fatal(err)
 		}
@@ -373,7 +399,7 @@ func testConsumeAgain(t *testing.T, g session.Guard) {
 		}
 		return err == nil
 	})
-	if err := g.Consume(t.Context(), "name", time.Now().Add(time.Hour)); !errors.Is(err, session.ErrConsumed) {
+	if err := g.Consume(t.Context(), "name", long, time.Now().Add(time.Hour)); !errors.Is(err, session.ErrConsumed) {
 		t.Errorf("after it passed again: %v, want ErrConsumed", err)
 	}
 }
@@ -391,11 +417,11 @@ func testConsumeInvalid(t *testing.T, g session.Guard) {
 		{"no time", "n", time.Time{}},
 		{"time too far away", "n", time.Now().Add(session.MaxGuardTime + time.Hour)},
 	} {
-		if err := g.Consume(t.Context(), row.guard, row.until); !errors.Is(err, session.ErrInvalid) {
+		if err := g.Consume(t.Context(), row.guard, long, row.until); !errors.Is(err, session.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", row.name, err)
 		}
 	}
-	if err := g.Consume(t.Context(), "n", hour); err != nil {
+	if err := g.Consume(t.Context(), "n", long, hour); err != nil {
 		t.Errorf("the name after refused calls: %v", err)
 	}
 }
@@ -410,7 +436,7 @@ func testConsumeRace(t *testing.T, g session.Guard) {
 		for range runners {
 			racing.Go(func() {
 				<-start
-				switch err := g.Consume(t.Context(), fmt.Sprintf("name-%d", n), until); {
+				switch err := g.Consume(t.Context(), fmt.Sprintf("name-%d", n), long, until); {
 				case err == nil:
 					winners.Add(1)
 				case errors.Is(err, session.ErrConsumed):
