@@ -39,10 +39,14 @@ func newIdPWorld(t *testing.T, p *idptest.IdP, yaml string, algorithms ...string
 		t.Fatal(err)
 	}
 	_, issuer, _ := strings.Cut(p.Issuer, "://")
+	who := `"` + issuer + `:sub":"` + idptest.User + `"`
+	if strings.HasSuffix(issuer, "/dex") { // as docs/federation/dex.md says it
+		who = `"` + issuer + `:federated_claims/connector_id":"local","` + issuer + `:federated_claims/user_id":"` + idptest.DexUserID + `"`
+	}
 	trust := func(group string) string {
 		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"` + *out.OpenIDConnectProviderArn +
 			`"},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{"ForAnyValue:StringEquals":{"` + issuer + `:groups":"` + group +
-			`"},"StringEquals":{"` + issuer + `:aud":["` + strings.Join(clients, `","`) + `"]}}}]}`
+			`"},"StringEquals":{` + who + `,"` + issuer + `:aud":["` + strings.Join(clients, `","`) + `"]}}}]}`
 	}
 	return &idpWorld{node: n, idp: p, role: root.role("deploy", trust("deployers")), other: root.role("admin", trust("admins"))}
 }

@@ -24,14 +24,12 @@ import (
 
 // Who signs in.
 const (
-	User     = "alice@example.com"
-	password = "correct horse"
+	User      = "alice@example.com"
+	DexUserID = "08a8684b-db88-4b73-90a9-3cd1661f5466" // of Dex's connector "local"
+	password  = "correct horse"
 )
 
-// TokenLifetime is that of ID tokens of both providers.
-const TokenLifetime = 3 * time.Hour
-
-// Provider is one of the two.
+// Provider is one of the two. ID tokens of both live for three hours.
 type Provider int
 
 const (

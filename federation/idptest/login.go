@@ -19,7 +19,7 @@ import (
 const (
 	callback  = "http://127.0.0.1/callback"
 	dexSecret = "dex-client-secret"
-	scopes    = "openid profile email groups"
+	scopes    = "openid profile email groups federated:id"
 )
 
 // Login signs the user in as a browser does and returns the ID token: authorization code with PKCE, through the provider's own pages.
