@@ -185,8 +185,13 @@ func (p *Portal) handler(page func(*exchange) error) http.Handler {
 }
 
 func (p *Portal) serve(x *exchange, page func(*exchange) error) error {
-	if err := p.reachable(x.r); err != nil {
+	public, err := p.reachable()
+	if err != nil {
 		return err
+	}
+	if x.r.Method == http.MethodGet && x.r.Host != public.Host && isLoopback(public.Hostname()) && isLoopback(hostname(x.r.Host)) {
+		x.redirect(p.cfg.PublicURL() + x.r.URL.RequestURI()) // localhost or 127.0.0.1: cookies of one do not count for the other
+		return nil
 	}
 	if x.r.Method == http.MethodPost {
 		if err := p.readForm(x); err != nil {
@@ -201,14 +206,17 @@ func (p *Portal) serve(x *exchange, page func(*exchange) error) error {
 }
 
 // reachable refuses a portal whose cookies could be read on the way. On this machine nobody listens.
-func (p *Portal) reachable(*http.Request) error {
-	u, err := url.Parse(p.cfg.PublicURL())
-	if err == nil && (u.Scheme == "https" || isLoopback(u.Hostname())) {
-		return nil
+func (p *Portal) reachable() (public *url.URL, err error) {
+	public, err = url.Parse(p.cfg.PublicURL())
+	if err == nil && (public.Scheme == "https" || isLoopback(public.Hostname())) {
+		return public, nil
 	}
-	return &Problem{http.StatusServiceUnavailable, "The portal needs HTTPS",
-		"Signing in would send secrets over a connection that others can read. Whoever runs this service can mend it: set public-url to its https address.", nil}
+	return nil, &Problem{http.StatusServiceUnavailable, "The portal needs HTTPS",
+		"Signing in would send secrets over a connection that others can read. Whoever runs this service can mend it: set public-url to its https address.", err}
 }
+
+// hostname is the name in a Host header.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)

@@ -271,3 +271,16 @@ func golden(t *testing.T, name string, p *page) {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
+
+// A laptop has two names. Cookies that were set for one are not sent to the other, and identity providers know one only.
+func TestLoopback_HasOneName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.public = "http://127.0.0.1:8470"
+	node := w.node(nil)
+	newBrowser(t, "http://localhost:8470", handlerTrip{node}).get("/portal/user?account=a").wantRedirect(t, "http://127.0.0.1:8470/portal/user?account=a")
+	newBrowser(t, "http://evil.example", handlerTrip{node}).get("/portal/user").want(t, http.StatusOK)
+	w.browser(node).get("/portal/user").want(t, http.StatusOK)
+	w.public = publicURL
+	newBrowser(t, "http://localhost:8470", handlerTrip{node}).get("/portal/user").want(t, http.StatusOK) // behind a proxy
+}

@@ -115,14 +115,25 @@ func (p *Portal) arrived(x *exchange) error {
 	if err := x.load(); err != nil {
 		return err
 	}
-	now := ""
-	if x.signIn != nil {
-		now = x.signIn.Subject()
+	page := &confirmPage{Subject: a.SignIn.Subject(), Provider: a.SignIn.Identities[0].Provider, Token: formToken(id)}
+	for _, m := range p.cfg.Methods {
+		if m.Provider.String() == page.Provider {
+			page.Label = m.Label
+		}
 	}
-	x.render(http.StatusOK, "confirm", "Continue as "+a.SignIn.Subject(), struct{ Subject, Provider, Now, Token string }{
-		a.SignIn.Subject(), a.SignIn.Identities[0].Provider, now, formToken(id),
-	})
+	if x.signIn != nil {
+		page.Now = x.signIn.Subject()
+	}
+	x.render(http.StatusOK, "confirm", "Continue as "+page.Subject, page)
 	return nil
+}
+
+// confirmPage asks people whether they are who they are about to be.
+type confirmPage struct {
+	Subject         string
+	Provider, Label string // who says so: an ARN, and what the operator calls it, if anything
+	Now             string // who has signed in already; empty: nobody
+	Token           string
 }
 
 // confirmed signs in after the person has said who they are.
