@@ -25,7 +25,7 @@ import (
 // once is a guard.
 type once map[string]bool
 
-func (o once) Consume(_ context.Context, name string, _ time.Time) error {
+func (o once) Consume(_ context.Context, name string, _, _ time.Time) error {
 	if o[name] {
 		return session.ErrConsumed
 	}

@@ -14,8 +14,12 @@ import (
 	"github.com/stint-sts/stint/secret"
 )
 
-// endpointsFresh is how long an issuer's endpoints are used without asking again.
-const endpointsFresh = 10 * time.Minute
+// Bounds of what browsers that have proven nothing can make stint do at issuers.
+const (
+	endpointsFresh = 10 * time.Minute // how long an issuer's endpoints are used without asking again
+	endpointsFail  = 10 * time.Second // how long an issuer that could not be asked is left alone
+	maxExchanges   = 32               // requests under way
+)
 
 // CodesConfig is what Codes need. Fields are required unless they say a default.
 type CodesConfig struct {
@@ -33,18 +37,33 @@ type Codes struct {
 
 	mu    sync.Mutex
 	known map[string]knownEndpoints // by ARN of the provider
+
+	places chan struct{} // of requests under way
 }
 
+// knownEndpoints is what asking has told, until when that counts.
 type knownEndpoints struct {
-	*oidc.Endpoints
-
-	until time.Time
+	endpoints *oidc.Endpoints
+	err       error
+	until     time.Time
 }
 
 // NewCodes makes Codes.
 func NewCodes(cfg CodesConfig) *Codes {
-	return &Codes{cfg: cfg, known: make(map[string]knownEndpoints)}
+	return &Codes{cfg: cfg, known: make(map[string]knownEndpoints), places: make(chan struct{}, maxExchanges)}
 }
+
+// enter takes a place among the requests under way; leave gives it back.
+func (c *Codes) enter() error {
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	default:
+		return fmt.Errorf("%w: too many people sign in", oidc.ErrUnavailable)
+	}
+}
+
+func (c *Codes) leave() { <-c.places }
 
 // Endpoints returns where the provider's issuer signs people in. Errors match oidc.ErrUnavailable, oidc.ErrUnusable or oidc.ErrCertificate.
 func (c *Codes) Endpoints(ctx context.Context, p *oidc.Provider) (*oidc.Endpoints, error) {
@@ -52,20 +71,32 @@ func (c *Codes) Endpoints(ctx context.Context, p *oidc.Provider) (*oidc.Endpoint
 	known, ok := c.known[p.ARN]
 	c.mu.Unlock()
 	if ok && c.cfg.Now().Before(known.until) {
-		return known.Endpoints, nil
+		return known.endpoints, known.err
 	}
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	endpoints, err := c.discover(ctx, p)
+	if ctx.Err() != nil {
+		return endpoints, err // the browser has left: that says nothing of the issuer
+	}
+	fresh := endpointsFresh
+	if err != nil {
+		fresh = endpointsFail
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[p.ARN] = knownEndpoints{endpoints, err, c.cfg.Now().Add(fresh)}
+	return endpoints, err
+}
+
+func (c *Codes) discover(ctx context.Context, p *oidc.Provider) (*oidc.Endpoints, error) {
 	document, err := c.cfg.Client.Get(ctx, strings.TrimSuffix(p.Issuer, "/")+"/.well-known/openid-configuration", c.trust(p))
 	if err != nil {
 		return nil, failure("discovery", err)
 	}
-	endpoints, err := oidc.ParseEndpoints(document.Body, p.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.known[p.ARN] = knownEndpoints{endpoints, c.cfg.Now().Add(endpointsFresh)}
-	return endpoints, nil
+	return oidc.ParseEndpoints(document.Body, p.Issuer)
 }
 
 // Code is an authorization code with what proves that it was given to us.
@@ -84,6 +115,10 @@ func (c *Codes) Exchange(ctx context.Context, p *oidc.Provider, code *Code) (sec
 	if err != nil {
 		return secret.String{}, err
 	}
+	if err := c.enter(); err != nil {
+		return secret.String{}, err
+	}
+	defer c.leave()
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {code.Code.Reveal()}, "redirect_uri": {code.RedirectURI},
 		"code_verifier": {code.Verifier.Reveal()}, "client_id": {code.ClientID},

@@ -91,3 +91,35 @@ func status(code int, body string) func(http.ResponseWriter, *http.Request) bool
 		return true
 	}
 }
+
+// A browser that has proven nothing must not make stint ask an issuer again and again.
+func TestCodes_FailingIssuerIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	p := oidctest.New(t)
+	p.SignIn(&oidctest.Login{ClientID: "client"})
+	now := time.Now()
+	codes := fetch.NewCodes(fetch.CodesConfig{Client: fetch.New(fetch.Config{Loopback: true}), Now: func() time.Time { return now }})
+	provider := &oidc.Provider{ARN: "arn", Issuer: p.URL}
+	p.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	for range 3 {
+		if _, err := codes.Endpoints(t.Context(), provider); !errors.Is(err, oidc.ErrUnavailable) {
+			t.Errorf("error %v, want ErrUnavailable", err)
+		}
+	}
+	if asked, _ := p.Fetches(); asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	p.Intercept(nil)
+	now = now.Add(10 * time.Second)
+	for range 3 {
+		if _, err := codes.Endpoints(t.Context(), provider); err != nil {
+			t.Errorf("once it is back: %v", err)
+		}
+	}
+	if asked, _ := p.Fetches(); asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+}

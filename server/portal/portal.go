@@ -185,12 +185,12 @@ func (p *Portal) handler(page func(*exchange) error) http.Handler {
 }
 
 func (p *Portal) serve(x *exchange, page func(*exchange) error) error {
-	public, err := p.reachable()
+	elsewhere, err := p.reachable(x.r)
 	if err != nil {
 		return err
 	}
-	if x.r.Method == http.MethodGet && x.r.Host != public.Host && isLoopback(public.Hostname()) && isLoopback(hostname(x.r.Host)) {
-		x.redirect(p.cfg.PublicURL() + x.r.URL.RequestURI()) // localhost or 127.0.0.1: cookies of one do not count for the other
+	if elsewhere && x.r.Method == http.MethodGet {
+		x.redirect(p.cfg.PublicURL() + x.r.URL.RequestURI())
 		return nil
 	}
 	if x.r.Method == http.MethodPost {
@@ -205,13 +205,17 @@ func (p *Portal) serve(x *exchange, page func(*exchange) error) error {
 	return page(x)
 }
 
-// reachable refuses a portal whose cookies could be read on the way. On this machine nobody listens.
-func (p *Portal) reachable() (public *url.URL, err error) {
-	public, err = url.Parse(p.cfg.PublicURL())
-	if err == nil && (public.Scheme == "https" || isLoopback(public.Hostname())) {
-		return public, nil
+// reachable refuses browsers whose cookies could be read on the way: without HTTPS, those that are not on this machine. elsewhere tells that
+// the browser calls this machine by another name than the public one, localhost or 127.0.0.1: cookies of one do not count for the other.
+func (p *Portal) reachable(r *http.Request) (elsewhere bool, err error) {
+	public, err := url.Parse(p.cfg.PublicURL())
+	switch {
+	case err == nil && public.Scheme == "https":
+		return false, nil
+	case err == nil && isLoopback(public.Hostname()) && isLoopback(hostname(r.Host)):
+		return r.Host != public.Host, nil
 	}
-	return nil, &Problem{http.StatusServiceUnavailable, "The portal needs HTTPS",
+	return false, &Problem{http.StatusServiceUnavailable, "The portal needs HTTPS",
 		"Signing in would send secrets over a connection that others can read. Whoever runs this service can mend it: set public-url to its https address.", err}
 }
 

@@ -279,7 +279,7 @@ func TestLoopback_HasOneName(t *testing.T) {
 	w.public = "http://127.0.0.1:8470"
 	node := w.node(nil)
 	newBrowser(t, "http://localhost:8470", handlerTrip{node}).get("/portal/user?account=a").wantRedirect(t, "http://127.0.0.1:8470/portal/user?account=a")
-	newBrowser(t, "http://evil.example", handlerTrip{node}).get("/portal/user").want(t, http.StatusOK)
+	newBrowser(t, "http://192.0.2.1:8470", handlerTrip{node}).get("/portal/user").want(t, http.StatusServiceUnavailable, "needs HTTPS")
 	w.browser(node).get("/portal/user").want(t, http.StatusOK)
 	w.public = publicURL
 	newBrowser(t, "http://localhost:8470", handlerTrip{node}).get("/portal/user").want(t, http.StatusOK) // behind a proxy
