@@ -335,3 +335,53 @@ func TestDo_PanicInTheAudit(t *testing.T) {
 		t.Errorf("got %+v, %v", out.Output, out.Err)
 	}
 }
+
+// versions is a directory that has versions.
+type versions struct {
+	p   *pipeline
+	err error
+}
+
+func (v versions) Version() string { return "7" }
+
+func (v versions) CatchUp(_ context.Context, version string) error {
+	v.p.step("catch up with " + version)
+	return v.err
+}
+
+// A call that names a version of the directory waits for it before anything else; a write of IAM answers with one.
+func TestDo_Versions(t *testing.T) {
+	t.Parallel()
+	rename := func(context.Context, *authn.Caller, *nameInput) (*nameOutput, error) { return &nameOutput{}, nil }
+	write, read, other := dispatch.NewOperation("iam", "Rename", rename), dispatch.NewOperation("iam", "Rename", rename), dispatch.NewOperation("sts", "Rename", rename)
+	read.ReadOnly = true
+	for _, row := range []struct {
+		name      string
+		operation *dispatch.Operation
+		asked     string
+		err       error
+		want      string // version of the answer
+		steps     []string
+	}{
+		{"a write without a version", write, "", nil, "7", []string{"authenticate", "used", "decode", "audit"}},
+		{"a write with a version", write, "6", nil, "7", []string{"catch up with 6", "authenticate", "used", "decode", "audit"}},
+		{"a read", read, "6", nil, "", []string{"catch up with 6", "authenticate", "used", "decode", "audit"}},
+		{"another service", other, "", nil, "", []string{"authenticate", "used", "decode", "audit"}},
+		{"a version that is not reached", write, "9", awserr.New(awserr.ServiceUnavailable, unavailable), "", []string{"catch up with 9", "audit"}},
+	} {
+		p := newPipeline(t, 0)
+		d := dispatch.New(dispatch.Config{
+			Authenticator: p, Recorder: p, Log: slog.New(slog.DiscardHandler), Used: func(*authn.Caller) { p.step("used") },
+			Directory: versions{p, row.err},
+		})
+		call := p.call(row.operation, "eve")
+		call.Version = row.asked
+		out := d.Do(t.Context(), call)
+		if out.Version != row.want || (out.Err != nil) != (row.err != nil) {
+			t.Errorf("%s: version %q, %v", row.name, out.Version, out.Err)
+		}
+		if diff := cmp.Diff(row.steps, p.steps); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.name, diff)
+		}
+	}
+}
