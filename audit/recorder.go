@@ -55,6 +55,7 @@ type Stats struct {
 	Written uint64
 	Dropped uint64 // found the queue full
 	Failed  uint64 // a sink returned an error
+	Queued  int    // bytes that wait at present while others are written
 }
 
 // Recorder writes events to sinks. It is safe for concurrent use.
@@ -371,7 +372,13 @@ func (r *Recorder) drain() {
 
 // Stats returns the counters.
 func (r *Recorder) Stats() Stats {
-	return Stats{Written: r.written.Load(), Dropped: r.dropped.Load(), Failed: r.failed.Load()}
+	s := Stats{Written: r.written.Load(), Dropped: r.dropped.Load(), Failed: r.failed.Load()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next != nil {
+		s.Queued = len(r.next.lines)
+	}
+	return s
 }
 
 // Healthy returns the error of the last write, or nil when it succeeded.

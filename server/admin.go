@@ -80,6 +80,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("POST /tokens/inspect", s.adminInspectToken)
 	mux.HandleFunc("GET /calls/{id}", s.adminExplain)
 	mux.HandleFunc("POST /apply", s.adminApply)
+	mux.HandleFunc("GET /backup", s.adminBackup)
 	mux.HandleFunc("GET /keys", s.adminListKeys)
 	mux.HandleFunc("POST /keys/rotate", s.adminRotateKey)
 	mux.HandleFunc("POST /keys/remove", s.adminRemoveKey)

@@ -54,7 +54,7 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := answer{header: make(http.Header), status: http.StatusOK}
 	p.handler.ServeHTTP(&w, r)
 	return &http.Response{
-		StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), Request: r,
+		StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), ContentLength: -1, Request: r,
 	}, nil
 }
 
@@ -139,27 +139,37 @@ func (a *Admin) Apply(ctx context.Context, documents []apply.Document, options a
 }
 
 func (a *Admin) call(ctx context.Context, method, path string, in, out any) error {
+	body, _, err := a.open(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	return json.NewDecoder(body).Decode(out)
+}
+
+// open makes a call and returns the body of its answer, with its size or -1.
+func (a *Admin) open(ctx context.Context, method, path string, in any) (_ io.ReadCloser, size int64, err error) {
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return err
+			return nil, 0, err
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, method, "http://stint"+path, &body)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	response, err := a.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("the stint that has the data directory open does not answer: %w", err)
+		return nil, 0, fmt.Errorf("the stint that has the data directory open does not answer: %w", err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, response.ContentLength, nil
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		var e adminError
-		if err := json.NewDecoder(response.Body).Decode(&e); err != nil || e.Error == "" {
-			return fmt.Errorf("the server answered %s", response.Status)
-		}
-		return errors.New(e.Error)
+	var e adminError
+	if err := json.NewDecoder(response.Body).Decode(&e); err != nil || e.Error == "" {
+		return nil, 0, fmt.Errorf("the server answered %s", response.Status)
 	}
-	return json.NewDecoder(response.Body).Decode(out)
+	return nil, 0, errors.New(e.Error)
 }

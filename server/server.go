@@ -64,13 +64,15 @@ type Server struct {
 	history    *dispatch.History
 	keyLoads   *keyLoads
 
+	dependencies *dependencies
+
 	jobs    []func(context.Context) error // background work that Run owns
 	closers []func() error                // in the order of opening; Close runs them backwards
 }
 
 // Open opens the data directory (making it on the first run) and everything in it. On an error nothing stays open.
 func Open(ctx context.Context, cfg *Config, version string, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{cfg: cfg, version: version, log: log, history: dispatch.NewHistory(remembered), keyLoads: newKeyLoads()}
+	s := &Server{cfg: cfg, version: version, log: log, history: dispatch.NewHistory(remembered), keyLoads: newKeyLoads(), dependencies: newDependencies()}
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -144,12 +146,14 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 // openStore opens what keeps the directory's records.
 func (s *Server) openStore(ctx context.Context) (iam.Store, error) {
 	if s.cfg.Database == "" {
-		return store.Open(ctx, s.data.file(directoryFile))
+		local, err := store.Open(ctx, s.data.file(directoryFile))
+		return countedSQLite{local, s.dependencies.directory}, err
 	}
-	return store.OpenPostgres(ctx, store.PostgresConfig{
+	shared, err := store.OpenPostgres(ctx, store.PostgresConfig{
 		URL: s.cfg.Database, PasswordFile: s.cfg.DatabasePasswordFile, MaxConnections: s.cfg.DatabaseMaxConnections,
 		ConnectTimeout: s.cfg.DatabaseConnectTimeout, Timeout: s.cfg.DatabaseTimeout,
 	})
+	return countedPostgres{shared, s.dependencies.directory}, err
 }
 
 // tokenIssuer is the issuer of session tokens. They are checked by the nodes of this installation only, whose ring is what
@@ -179,7 +183,7 @@ func (s *Server) openSigner(ctx context.Context) (err error) {
 // openRevocations reads what is revoked, before any session is judged.
 func (s *Server) openRevocations(ctx context.Context) error {
 	cfg := session.RevokerConfig{Log: s.directory, Now: time.Now, Logger: s.log}
-	if shared, ok := s.sessions.(*redis.Store); ok {
+	if shared, ok := s.sharedSessions(); ok {
 		cfg.Bulletin = shared.Bulletin()
 	}
 	s.revoker = session.NewRevoker(cfg)
@@ -204,14 +208,14 @@ func (s *Server) openSessions(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("sessions: %w", err)
 		}
-		s.sessions = e
+		s.sessions = countedSessions{e, s.dependencies.sessions}
 		s.jobs = append(s.jobs, e.Run)
 	} else {
 		r, err := redis.New(redis.Config{URL: s.cfg.Redis, PasswordFile: s.cfg.RedisPasswordFile, Log: s.log})
 		if err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
-		s.sessions = r
+		s.sessions = countedSessions{r, s.dependencies.sessions}
 		if err := r.Ping(ctx); err != nil {
 			// Not fatal: everything that mints nothing works without Redis, and it may come back.
 			s.log.Warn("redis does not answer yet", "error", err)
@@ -286,7 +290,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		return err
 	}
 	m := newMetrics(s.version, s.audit.Stats)
-	m.registry.MustRegister(s.keyLoads)
+	m.registry.MustRegister(s.collectors()...)
 	dispatcher := dispatch.New(dispatch.Config{
 		Authenticator: authn.New(authn.Config{
 			Directory: s.directory, Tokens: s.signer, Verifier: verifier,

@@ -74,6 +74,20 @@ func (p *Postgres) Close() error {
 	return err
 }
 
+// Connections is how the pool of a Postgres stands.
+type Connections struct {
+	Used int // places that transactions have, or wait in for a new connection
+	Idle int
+	Max  int
+}
+
+// Connections returns how the pool stands.
+func (p *Postgres) Connections() Connections {
+	p.pool.mu.Lock()
+	defer p.pool.mu.Unlock()
+	return Connections{Used: len(p.pool.places), Idle: len(p.pool.idle), Max: cap(p.pool.places)}
+}
+
 // View runs f on a consistent snapshot, which holds everything that was committed before View was called. f must not call
 // View itself: when all connections are in use, none goes on.
 func (p *Postgres) View(ctx context.Context, f func(iam.Tx) error) error {

@@ -267,6 +267,16 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Broken is how many parts of Redis (one, or in a cluster the slots of one tag) are not asked at present because they did not answer.
+func (s *Store) Broken() (n int) {
+	for i := range s.lanes {
+		if s.lanes[i].breaker.open.Load() {
+			n++
+		}
+	}
+	return n
+}
+
 // Close closes the connections.
 func (s *Store) Close() error { return s.client.Close() }
 
