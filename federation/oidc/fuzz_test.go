@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,31 @@ func FuzzParseKeySet(f *testing.F) {
 		s, err := oidc.ParseKeySet(raw)
 		if (err == nil) != (s != nil) || err != nil && !errors.Is(err, oidc.ErrUnusable) || s != nil && s.Len() == 0 {
 			t.Fatalf("%q: %v, %v", raw, s, err)
+		}
+	})
+}
+
+// FuzzSignInDocuments: what an issuer serves to sign people in is read in bounds, and sends nobody anywhere but to https or this machine.
+func FuzzSignInDocuments(f *testing.F) {
+	for _, document := range []string{
+		`{"issuer":"https://i.example","authorization_endpoint":"https://i.example/a","token_endpoint":"http://127.0.0.1/t"}`,
+		`{"issuer":"https://i.example","authorization_endpoint":"javascript:a","token_endpoint":"//t"}`, `{"id_token":"a.b.c"}`, `{"id_token":1}`, `[]`, ``,
+	} {
+		f.Add(document)
+	}
+	f.Fuzz(func(t *testing.T, document string) {
+		if e, err := oidc.ParseEndpoints([]byte(document), "https://i.example"); err == nil {
+			for _, at := range []string{e.Authorization, e.Token} {
+				u, err := url.Parse(at)
+				if err != nil || u.Scheme != "https" && !oidc.IsLoopbackHost(u.Hostname()) {
+					t.Fatalf("accepts %q", at)
+				}
+			}
+		} else if !errors.Is(err, oidc.ErrUnusable) {
+			t.Fatal(err)
+		}
+		if token, err := oidc.ParseTokenResponse([]byte(document)); err == nil && (token == "" || len(token) > oidc.MaxTokenSize) {
+			t.Fatalf("a token of %d bytes", len(token))
 		}
 	})
 }

@@ -232,3 +232,30 @@ func TestSAML_TakesNoRoleThatIsNotOffered(t *testing.T) {
 		t.Errorf("status %d after the provider was removed", p.StatusCode)
 	}
 }
+
+// A provider that takes requests by HTTP-POST gets a form, which is all that the page may send to it.
+func TestSAML_RequestByPost(t *testing.T) {
+	t.Parallel()
+	c := newCorp(t, nil)
+	metadata := strings.ReplaceAll(c.idp.Metadata(), "bindings:HTTP-Redirect", "bindings:HTTP-POST")
+	if _, err := c.iam.UpdateSAMLProvider(t.Context(), &iam.UpdateSAMLProviderInput{SAMLProviderArn: aws.String(samlProvider), SAMLMetadataDocument: &metadata}); err != nil {
+		t.Fatal(err)
+	}
+	b := c.browser()
+	p := b.get(b.get("/portal").link(t, "Example staff")).want(t, http.StatusOK, "On to Example staff", `action="https://idp.example.com/sso"`)
+	if csp := p.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://idp.example.com;") {
+		t.Errorf("policy %q", csp)
+	}
+	raw, err := base64.StdEncoding.DecodeString(p.form().Get("SAMLRequest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var request struct {
+		ID string `xml:",attr"`
+	}
+	if err := xml.Unmarshal(raw, &request); err != nil {
+		t.Fatal(err)
+	}
+	b.deliver(c.answer(request.ID, nil)).wantRedirect(t, "/portal/saml/arrived")
+	b.get("/portal/saml/arrived").wantRedirect(t, "/portal")
+}

@@ -173,3 +173,18 @@ func TestUser_EndsOwnSessionsOnly(t *testing.T) {
 		t.Errorf("in the audit: %+v", ended)
 	}
 }
+
+func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
+	off := serve(t, map[string]string{"STINT_PORTAL_ENABLED": "false"})
+	if p := off.browser().get("/portal"); p.StatusCode != http.StatusBadRequest || !strings.Contains(p.body, "InvalidAction") {
+		t.Errorf("status %d without a portal:\n%s", p.StatusCode, p.body)
+	}
+	federated := serve(t, map[string]string{"STINT_PORTAL_USERS": "false"})
+	federated.browser().get("/portal").want(t, http.StatusOK, "No way to sign in is set up yet")
+	federated.browser().get("/portal/user").want(t, http.StatusNotFound, "no such way to sign in")
+	federated.browser().post("/portal/user", nil).want(t, http.StatusNotFound)
+	if p := federated.browser().get("/"); p.StatusCode != http.StatusBadRequest || !strings.Contains(p.body, "MissingAction") {
+		t.Errorf("status %d of the API:\n%s", p.StatusCode, p.body)
+	}
+}

@@ -21,6 +21,7 @@
       form.addEventListener("submit", (event) => {
         if (form.dataset.sent) event.preventDefault();
         form.dataset.sent = "yes";
+        setTimeout(() => delete form.dataset.sent, 5000); // the answer may never come
       });
     }
     window.addEventListener("pageshow", () => all("form[data-sent]").forEach((form) => delete form.dataset.sent));
