@@ -14,7 +14,7 @@ const module = "github.com/stint-sts/stint/"
 // layers is the package map of CONTRIBUTING.md, lowest first. A package may import packages of lower layers only.
 var layers = [][]string{
 	// leaves
-	{"arn", "awserr", "secret", "seal"},
+	{"arn", "awserr", "secret", "seal", "awsconfig"},
 	// engines
 	{"policy", "sigv4", "signer", "session", "mfa", "password", "audit", "shape", "federation/oidc", "federation/saml"},
 	// readers of an engine's documents
