@@ -26,6 +26,8 @@ type Portal struct {
 	order       []arn.ARN          // of OIDC
 	Users       bool               // IAM users may sign in with a password
 	Unsolicited bool
+	CommandLine bool // stint login may sign in here
+	DeviceCodes bool // also without a browser on its machine
 	Lifetime    time.Duration
 	Idle        time.Duration
 }
@@ -45,6 +47,9 @@ func portalSettings() []setting {
 			func(c *Config) *map[arn.ARN]string { return &c.Portal.Labels }, commaItems),
 		on("portal.users", "let IAM users sign in to the portal with their password", func(c *Config) *bool { return &c.Portal.Users }),
 		on("portal.idp-initiated", "let sign-ins begin at a SAML provider; the person confirms them", func(c *Config) *bool { return &c.Portal.Unsolicited }),
+		on("portal.command-line", "let stint login sign people in by the portal", func(c *Config) *bool { return &c.Portal.CommandLine }),
+		on("portal.device-codes", "let stint login do so where there is no browser, by a code that the person types; codes can be phished",
+			func(c *Config) *bool { return &c.Portal.DeviceCodes }),
 		duration("portal.lifetime", "8h", 5*time.Minute, 36*time.Hour, "longest that a sign-in to the portal lasts", func(c *Config) *time.Duration { return &c.Portal.Lifetime }),
 		duration("portal.idle", "2h", 5*time.Minute, 36*time.Hour, "how long a sign-in to the portal lasts that is not used", func(c *Config) *time.Duration { return &c.Portal.Idle }),
 	}
@@ -147,7 +152,8 @@ func (s *Server) openPortal(front *dispatch.Front) (*portal.Portal, error) {
 		Front: front, SignIns: s.sts.SignIns(), Recorder: s.audit, Directory: s.directory,
 		Values: s.sessions, Sessions: s.sessions, Seal: s.master, Codes: s.loginCodes, Revoked: s.revoker.Revocations().Revoked,
 		ServiceProvider: s.saml.ServiceProvider, PublicURL: func() string { return *s.issuers.public.Load() },
-		Title: c.Title, Methods: methods, Unsolicited: c.Unsolicited, Lifetime: c.Lifetime, Idle: c.Idle, Log: s.log, Now: time.Now,
+		Title: c.Title, Methods: methods, Unsolicited: c.Unsolicited,
+		CommandLine: c.CommandLine, NoDeviceCodes: !c.DeviceCodes, Throttle: s.sessions, Lifetime: c.Lifetime, Idle: c.Idle, Log: s.log, Now: time.Now,
 	}
 	cfg.Operations = dispatch.NewPortal(cfg.SignIns, s.iam)
 	if c.Users {

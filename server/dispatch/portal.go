@@ -22,6 +22,7 @@ type Portal struct {
 	GetSessionToken           *Operation
 	RevokeSessions            *Operation
 	ChangePassword            *Operation
+	AllowCommandLine          *Operation
 }
 
 // ChangePasswordInput is the input of Portal.ChangePassword.
@@ -42,6 +43,7 @@ func NewPortal(s *sts.SignIns, i *iam.Service) *Portal {
 	}
 	return &Portal{
 		SignInWithSAML:            row(operation(signIn, "ConsoleLogin", s.WithSAML)),
+		AllowCommandLine:          row(change(signIn, "AllowCommandLine", s.AllowCommandLine)),
 		SignInWithWebIdentity:     row(operation(signIn, "ConsoleLogin", s.WithWebIdentity)),
 		AssumeRoleWithSAML:        row(operation("sts", "AssumeRoleWithSAML", s.AssumeRole)),
 		AssumeRoleWithWebIdentity: row(operation("sts", "AssumeRoleWithWebIdentity", s.AssumeRole)),

@@ -94,12 +94,16 @@ type Config struct {
 	// Revoked tells whether a revocation has ended a session or a sign-in; *session.Revocations is the one.
 	Revoked func(*session.Holder) bool
 
-	Title       string        // of the pages
-	Methods     []Method      // at identity providers
-	Passwords   Passwords     // nil: IAM users do not sign in here
-	Unsolicited bool          // responses of SAML providers are taken that nobody asked for
-	Lifetime    time.Duration // of a sign-in
-	Idle        time.Duration // until a sign-in ends that is not used
+	Title       string    // of the pages
+	Methods     []Method  // at identity providers
+	Passwords   Passwords // nil: IAM users do not sign in here
+	Unsolicited bool      // responses of SAML providers are taken that nobody asked for
+	CommandLine bool      // stint login may sign in here
+	// NoDeviceCodes refuses command lines without a browser, whose codes people can be talked into typing.
+	NoDeviceCodes bool
+	Throttle      session.Throttle // of those codes; required with CommandLine
+	Lifetime      time.Duration    // of a sign-in
+	Idle          time.Duration    // until a sign-in ends that is not used
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -111,6 +115,8 @@ type Portal struct {
 	mux    *http.ServeMux
 	origin *http.CrossOriginProtection
 	large  chan struct{} // places for responses of identity providers that are being read
+
+	devices quota
 }
 
 // maxLarge bounds the responses of identity providers that are read at the same time.
@@ -130,6 +136,9 @@ const (
 	sessionsPath = home + "/sessions"
 	endPath      = home + "/sessions/end"
 	signOutPath  = home + "/sign-out"
+	cliPath      = home + "/cli"
+	cliDonePath  = home + "/cli/done"
+	devicePath   = home + "/device"
 	acsPath      = "/saml/acs"
 )
 
@@ -157,6 +166,9 @@ func New(cfg Config) *Portal {
 		home + "/":             p.nothing,
 	} {
 		p.mux.Handle(pattern, p.handler(page))
+	}
+	if cfg.CommandLine {
+		p.serveCLI()
 	}
 	p.mux.Handle("GET "+assetsPath+"{name}", http.HandlerFunc(serveAsset))
 	return p

@@ -34,6 +34,10 @@ func (p *Portal) home(x *exchange) error {
 	if done, err := x.required(); done {
 		return err
 	}
+	if to := x.resumed(); to != "" {
+		x.redirect(to)
+		return nil
+	}
 	return p.roles(x)
 }
 
@@ -45,6 +49,9 @@ func (p *Portal) choose(x *exchange) error {
 		page.Notice = "You are signed out. Credentials that you fetched stay valid until they expire."
 	case query.Has("password-changed"):
 		page.Notice = "Your password is changed. Sign in with the new one."
+	}
+	if page.Notice == "" && x.cookie(resumeCookie) != "" {
+		page.Notice = "Sign in to go on with the command line."
 	}
 	for _, m := range p.cfg.Methods {
 		path := samlPath

@@ -162,53 +162,75 @@ const seenEvery = time.Minute
 // load finds the browser's sign-in; x.signIn stays nil when there is none that holds.
 func (x *exchange) load() error {
 	id := x.cookie(signInCookie)
-	if len(id) != secretLength {
+	if id == "" {
 		return nil
 	}
-	b, err := x.p.cfg.Values.Value(x.r.Context(), signInValue+id)
-	if errors.Is(err, session.ErrNotFound) {
-		return nil
-	}
+	s, err := x.find(id)
 	if err != nil {
 		return err
 	}
+	if s == nil {
+		x.dropCookie(signInCookie)
+	}
+	x.signIn = s
+	return nil
+}
+
+// find returns the sign-in of that secret name, and notes its use; nil when there is none that holds. One that has ended is deleted.
+func (x *exchange) find(id string) (*signIn, error) {
+	if len(id) != secretLength {
+		return nil, nil
+	}
+	b, err := x.p.cfg.Values.Value(x.r.Context(), signInValue+id)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	s := &signIn{id: id}
 	if err := x.p.opened(signInValue+id, b, s); err != nil {
-		return err
+		return nil, err
 	}
-	if !x.Start.Before(x.p.end(s)) {
-		return x.forget()
-	}
-	for h := range s.Holders {
-		if x.p.cfg.Revoked(h) {
-			return x.forget()
-		}
-	}
-	if u := s.User; u != nil {
-		holds := false
-		if x.p.cfg.Passwords != nil {
-			if holds, err = x.p.cfg.Passwords.Holds(x.r.Context(), u.Account, u.ID, u.Mark); err != nil {
-				return err
-			}
-		}
-		if !holds {
-			return x.forget()
-		}
+	switch holds, err := x.holds(s); {
+	case err != nil:
+		return nil, err
+	case !holds:
+		return nil, x.p.cfg.Values.DeleteValue(x.r.Context(), signInValue+id)
 	}
 	if x.Start.Sub(s.Seen) >= seenEvery {
 		s.Seen = x.Start
 		if b, err = x.p.sealed(signInValue+id, s); err != nil {
-			return err
+			return nil, err
 		}
 		switch err := x.p.cfg.Values.ReplaceValue(x.r.Context(), signInValue+id, b, x.p.end(s)); {
 		case errors.Is(err, session.ErrNotFound):
-			return nil // signed out meanwhile, elsewhere
+			return nil, nil // signed out meanwhile, elsewhere
 		case err != nil:
-			return err
+			return nil, err
 		}
 	}
-	x.signIn = s
-	return nil
+	return s, nil
+}
+
+// holds tells whether the sign-in has not ended: by time, by a revocation, or with the password of its user.
+func (x *exchange) holds(s *signIn) (bool, error) {
+	if !x.Start.Before(x.p.end(s)) {
+		return false, nil
+	}
+	for h := range s.Holders {
+		if x.p.cfg.Revoked(h) {
+			return false, nil
+		}
+	}
+	u := s.User
+	switch {
+	case u == nil:
+		return true, nil
+	case x.p.cfg.Passwords == nil:
+		return false, nil
+	}
+	return x.p.cfg.Passwords.Holds(x.r.Context(), u.Account, u.ID, u.Mark)
 }
 
 // required loads the sign-in for a page that needs one. done tells that the answer has been given: who has none is sent to sign in.
