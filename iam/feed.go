@@ -272,6 +272,14 @@ func (d *Directory) silent() time.Duration {
 	return d.now().Sub(f.start) - time.Duration(f.inTouch.Load())
 }
 
+// OutOfTouch is how long a store that several nodes share has not answered; 0: nobody else shares it.
+func (d *Directory) OutOfTouch() time.Duration {
+	if d.following.feed == nil {
+		return 0
+	}
+	return d.silent()
+}
+
 // Ready returns nil while the Directory can do its work: while its store answers, or has answered lately enough for reads to go on
 // from memory.
 func (d *Directory) Ready(ctx context.Context) error {

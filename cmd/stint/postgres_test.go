@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,9 @@ func TestServe_PostgresLost(t *testing.T) {
 	if got := fetch(t, a.ops+"/readyz"); got != "ok\n" {
 		t.Errorf("readyz says %q", got)
 	}
+	until(t, "the metrics tell it", func() bool {
+		return regexp.MustCompile(`(?m)^stint_directory_out_of_touch_seconds [1-9]`).MatchString(fetch(t, a.ops+"/metrics"))
+	})
 
 	p.Restart(t)
 	bob := aws.String("bob")
