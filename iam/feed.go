@@ -68,13 +68,14 @@ type following struct {
 	at    FeedPosition  // under turn
 
 	applied atomic.Int64 // the version up to which everything is forgotten that was to be
-	latest  atomic.Int64 // the newest version that is known to be committed
+	latest  atomic.Int64 // the newest version that is known to be committed; written under mu
 	inTouch atomic.Int64 // when the feed was last read to its end, as nanoseconds since start
 	start   time.Time
 	waiters chan struct{}
 
-	mu  sync.Mutex
-	own map[FeedPosition]struct{} // under mu: what this node announced and has not read yet. It has forgotten what they touched.
+	mu      sync.Mutex
+	own     map[FeedPosition]struct{} // under mu: what this node announced and has not read yet; it has forgotten what they touched
+	written int64                     // under mu: the newest of own since the feed was last asked
 
 	lost bool // of follow: the feed did not answer the last time
 }
@@ -110,30 +111,39 @@ func (f *following) wrote(at FeedPosition) {
 	if at.Version == 0 {
 		return
 	}
-	raise(&f.latest, at.Version)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.written = max(f.written, at.Version)
+	f.latest.Store(max(f.latest.Load(), at.Version))
 	if f.applied.Load() < at.Version {
 		f.own[at] = struct{}{}
 	}
 }
 
-// read notes that everything up to the position was read.
-func (f *following) read(at FeedPosition) {
+// ask asks for what comes after the position.
+func (f *following) ask(ctx context.Context) (Changes, error) {
+	f.mu.Lock()
+	f.written = 0
+	f.mu.Unlock()
+	return f.feed.Changes(ctx, f.at)
+}
+
+// read notes that everything up to the position was read. When the sequence is another one than before, its versions may be lower:
+// the database has lost the latest.
+func (f *following) read(at FeedPosition, complete bool) {
 	f.at = at
-	raise(&f.latest, at.Version)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.applied.Store(at.Version) // lower than before when the database has lost something
+	f.applied.Store(at.Version)
+	if complete {
+		f.latest.Store(max(f.latest.Load(), at.Version))
+	} else {
+		f.latest.Store(max(f.written, at.Version))
+	}
 	for own := range f.own {
 		if own.Version <= at.Version {
 			delete(f.own, own)
 		}
-	}
-}
-
-func raise(n *atomic.Int64, to int64) {
-	for old := n.Load(); old < to && !n.CompareAndSwap(old, to); old = n.Load() {
 	}
 }
 
@@ -214,13 +224,13 @@ func (d *Directory) keepUp(ctx context.Context, wanted int64) error {
 	}
 	for {
 		began := d.now()
-		found, err := f.feed.Changes(ctx, f.at)
+		found, err := f.ask(ctx)
 		if err != nil {
 			return err
 		}
 		if found.FeedPosition != f.at || !found.Complete {
 			d.apply(found)
-			f.read(found.FeedPosition)
+			f.read(found.FeedPosition, found.Complete)
 		}
 		if !found.More {
 			f.inTouch.Store(int64(began.Sub(f.start)))
@@ -229,11 +239,13 @@ func (d *Directory) keepUp(ctx context.Context, wanted int64) error {
 	}
 }
 
-// apply forgets what others have touched.
+// apply forgets what others have touched. It does so under mu, for which wrote waits: what this node changed itself is either
+// known to be its own, or forgotten again before the writer has its answer and reads it anew.
 func (d *Directory) apply(found Changes) {
 	f := &d.following
-	touched := make(map[string]struct{})
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	touched := make(map[string]struct{})
 	for _, c := range found.Announced {
 		if _, own := f.own[c.FeedPosition]; !own {
 			for _, id := range c.Touched {
@@ -241,7 +253,6 @@ func (d *Directory) apply(found Changes) {
 			}
 		}
 	}
-	f.mu.Unlock()
 	if _, all := touched[touchedAll]; all || !found.Complete {
 		d.changes.touchAll()
 		return

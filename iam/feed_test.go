@@ -152,6 +152,48 @@ func TestDirectory_CatchUp(t *testing.T) {
 	}
 }
 
+// A database that has lost its latest writes, as one that a lagging standby took over from, has another history: nodes forget
+// everything, and count from where it is.
+func TestDirectory_HistoryLost(t *testing.T) {
+	t.Parallel()
+	w, s, a, b := nodes(t)
+	ctx := t.Context()
+	touch := func(d *iam.Directory) {
+		t.Helper()
+		if err := d.Update(ctx, func(tx iam.Tx) error { return edit(tx, iam.KindRole, roleID, func(*iam.Role) {}) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		touch(a)
+	}
+	lost := a.Version()
+	if err := errors.Join(a.CatchUp(ctx, lost), b.CatchUp(ctx, lost)); err != nil {
+		t.Fatal(err)
+	}
+	w.picture(b)
+	s.mu.Lock()
+	s.announced = s.announced[:2]
+	s.announced[1].Mark++
+	s.mu.Unlock()
+	w.write(deactivate) // what the standby says, without an announcement that this node would find
+	for _, d := range []*iam.Directory{a, b} {
+		if err := d.CatchUp(ctx, "1000"); !errors.Is(err, awserr.ServiceUnavailable) {
+			t.Fatal(err)
+		}
+		if v := d.Version(); v != "2" {
+			t.Errorf("a node is at version %s of 2", v)
+		}
+		if diff := cmp.Diff(w.picture(w.newDirectory(0)), w.picture(d)); diff != "" {
+			t.Errorf("the new history is not seen (-want +got):\n%s", diff)
+		}
+	}
+	touch(b)
+	if err := a.CatchUp(ctx, b.Version()); err != nil || a.Version() != "3" {
+		t.Errorf("in the new history: version %s, %v", a.Version(), err)
+	}
+}
+
 // A node does not forget a second time what it has changed itself; what others change between, it does.
 func TestDirectory_OwnChanges(t *testing.T) {
 	t.Parallel()

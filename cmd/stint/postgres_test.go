@@ -165,7 +165,7 @@ func TestServe_PostgresLost(t *testing.T) {
 	p.Kill()
 	for range 3 {
 		if _, err := alice.assume(role, nil); err != nil {
-			t.Errorf("without the database: %v", err)
+			t.Errorf("without the database: %v\n%s", err, a.output)
 		}
 	}
 	if got := a.with(creds).identity(); !strings.HasSuffix(got, "assumed-role/worker/session") {
