@@ -117,6 +117,9 @@ func (c *credentialsPage) profile() string {
 	return account + "-" + c.Name
 }
 
+// anyRegion is what requests are signed for: stint takes any, and the tools of AWS insist on one.
+const anyRegion = "us-east-1"
+
 // texts are the credentials in every form. What stands in quotes is ours and has none in it: that is checked, since a shell would run what
 // follows one.
 func texts(c *sts.Credentials, profile, endpoint string) ([]text, error) {
@@ -129,6 +132,7 @@ func texts(c *sts.Credentials, profile, endpoint string) ([]text, error) {
 	variables := [][2]string{
 		{"AWS_ACCESS_KEY_ID", id}, {"AWS_SECRET_ACCESS_KEY", key}, {"AWS_SESSION_TOKEN", token},
 		{"AWS_ENDPOINT_URL_STS", endpoint}, {"AWS_ENDPOINT_URL_IAM", endpoint},
+		{"AWS_REGION", anyRegion}, {"AWS_DEFAULT_REGION", anyRegion}, // the first is for SDKs, the second for the aws CLI
 	}
 	lines := func(format string) string {
 		var b strings.Builder
@@ -154,7 +158,8 @@ func texts(c *sts.Credentials, profile, endpoint string) ([]text, error) {
 		{"profile", "Profile", "Add it to ~/.aws/credentials, then use --profile " + profile + ".", fmt.Sprintf(
 			"[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n", profile, id, key, token)},
 		{"config", "Endpoints", "Add it to ~/.aws/config once, so that the profile finds this service.", fmt.Sprintf(
-			"[profile %s]\nservices = stint\n\n[services stint]\nsts =\n  endpoint_url = %s\niam =\n  endpoint_url = %s\n", profile, endpoint, endpoint)},
+			"[profile %s]\nregion = %s\nservices = stint\n\n[services stint]\nsts =\n  endpoint_url = %s\niam =\n  endpoint_url = %s\n",
+			profile, anyRegion, endpoint, endpoint)},
 		{"json", "JSON", "As credential_process prints it, for programs.", string(process) + "\n"},
 	}, nil
 }
