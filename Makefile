@@ -19,6 +19,7 @@ test: tools lint unit ## everything
 unit:
 	$(GO) test -race -timeout 15m $(PACKAGES)
 	cd deploy/kubernetes/apitest && $(GO) vet . && $(GO) test -timeout 10m .
+	cd server/portal/browsertest && $(GO) vet . && $(GO) test -timeout 10m .
 
 lint:
 	./scripts/lint.sh

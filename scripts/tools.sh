@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, postgresql, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl and PHP,
-# as Debian packages, and SimpleSAMLphp, unpacked into the user's cache. Without root it says what to install; the tests that need it then
+# Installs what the tests need and the machine lacks: redis-server, postgresql, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl, PHP and
+# Chromium, as Debian packages, and SimpleSAMLphp, unpacked into the user's cache. Without root it says what to install; the tests that need it then
 # skip, and with CI=true they fail.
 set -euo pipefail
 
@@ -14,6 +14,7 @@ command -v oathtool >/dev/null 2>&1 || missing+=(oathtool)
 command -v zbarimg >/dev/null 2>&1 || missing+=(zbar-tools)
 command -v xmlsec1 >/dev/null 2>&1 || missing+=(xmlsec1)
 command -v openssl >/dev/null 2>&1 || missing+=(openssl)
+command -v chromium >/dev/null 2>&1 || missing+=(chromium)
 php -r 'exit(extension_loaded("dom") && extension_loaded("mbstring") && extension_loaded("curl") ? 0 : 1);' >/dev/null 2>&1 ||
 	missing+=(php-cli php-xml php-mbstring php-curl)
 

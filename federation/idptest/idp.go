@@ -26,7 +26,7 @@ import (
 const (
 	User      = "alice@example.com"
 	DexUserID = "08a8684b-db88-4b73-90a9-3cd1661f5466" // of Dex's connector "local"
-	password  = "correct horse"
+	Password  = "correct horse"
 )
 
 // Provider is one of the two. ID tokens of both live for three hours.
@@ -121,6 +121,14 @@ func (p *IdP) Client(algorithm string) string {
 func (p *IdP) Rotate() {
 	p.t.Helper()
 	if answer := p.ask("rotate"); answer != "rotated" {
+		p.t.Fatalf("%v: %s", p.provider, answer)
+	}
+}
+
+// Redirect lets Dex's client send people back to the URI too.
+func (p *IdP) Redirect(uri string) {
+	p.t.Helper()
+	if answer := p.ask("redirect " + uri); answer != "redirects" {
 		p.t.Fatalf("%v: %s", p.provider, answer)
 	}
 }

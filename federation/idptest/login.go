@@ -16,10 +16,12 @@ import (
 	"strings"
 )
 
+// DexSecret is that of Dex's client.
+const DexSecret = "dex-client-secret"
+
 const (
-	callback  = "http://127.0.0.1/callback"
-	dexSecret = "dex-client-secret"
-	scopes    = "openid profile email groups federated:id"
+	callback = "http://127.0.0.1/callback"
+	scopes   = "openid profile email groups federated:id"
 )
 
 // Login signs the user in as a browser does and returns the ID token: authorization code with PKCE, through the provider's own pages.
@@ -49,7 +51,7 @@ func (p *IdP) Login(algorithm string) string {
 // Password gets an ID token for the user's password without a browser (OAuth 2.0, RFC 6749 section 4.3), which only Dex allows.
 func (p *IdP) Password(algorithm string) string {
 	p.t.Helper()
-	return p.redeem(p.Client(algorithm), url.Values{"grant_type": {"password"}, "username": {User}, "password": {password}, "scope": {scopes}})
+	return p.redeem(p.Client(algorithm), url.Values{"grant_type": {"password"}, "username": {User}, "password": {Password}, "scope": {scopes}})
 }
 
 type endpoints struct {
@@ -83,7 +85,7 @@ func (p *IdP) redeem(client string, form url.Values) string {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if p.provider == Dex {
-		r.SetBasicAuth(client, dexSecret)
+		r.SetBasicAuth(client, DexSecret)
 	}
 	answer, err := p.http.Do(r)
 	if err != nil {
@@ -167,7 +169,7 @@ func readForm(page string) (action string, fields url.Values, ok bool) {
 		case "login":
 			fields.Set("login", User)
 		case "password":
-			fields.Set("password", password)
+			fields.Set("password", Password)
 		default:
 			fields.Set(input["name"], input["value"])
 		}

@@ -1,5 +1,5 @@
 // Dex, the identity provider of dexidp.io, as tests run it: its own server, storage and key rotation, on loopback, with one user,
-// one client and the password grant. Each line on standard input rotates the keys; the end of standard input ends it.
+// one client and the password grant. Each line on standard input is a command; the end of standard input ends it.
 //
 // It is a module of its own, so that what Dex needs does not become what stint needs, and a program of its own, since Dex's needs a
 // version of its gRPC API that no module proxy has.
@@ -31,6 +31,8 @@ import (
 
 // lifetime is that of ID tokens. Keys rotate as often, so that the second rotation withdraws a key.
 const lifetime = 3 * time.Hour
+
+const clientID = "stint"
 
 func main() {
 	address := flag.String("listen", "127.0.0.1:0", "address")
@@ -90,7 +92,16 @@ func run(address, algorithm, certificate string) error {
 	fmt.Println(issuer)
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
-		switch commands.Text() {
+		command, argument, _ := strings.Cut(commands.Text(), " ")
+		switch command {
+		case "redirect":
+			if err := store.UpdateClient(ctx, clientID, func(c storage.Client) (storage.Client, error) {
+				c.RedirectURIs = append(c.RedirectURIs, argument)
+				return c, nil
+			}); err != nil {
+				return err
+			}
+			fmt.Println("redirects")
 		case "rotate":
 			keys.forward(lifetime + time.Second)
 			once, stop := context.WithCancel(ctx)
@@ -112,9 +123,11 @@ func newStore(log *slog.Logger) (storage.Storage, error) {
 	store := storage.WithStaticPasswords(memory.New(log), []storage.Password{{
 		Email: "alice@example.com", Hash: hash, Username: "alice", UserID: "08a8684b-db88-4b73-90a9-3cd1661f5466", Groups: []string{"deployers", "staff"},
 	}}, log)
-	store = storage.WithStaticClients(store, []storage.Client{{
-		ID: "stint", Secret: "dex-client-secret", Name: "stint", RedirectURIs: []string{"http://127.0.0.1/callback"},
-	}})
+	if err := store.CreateClient(context.Background(), storage.Client{
+		ID: clientID, Secret: "dex-client-secret", Name: "stint", RedirectURIs: []string{"http://127.0.0.1/callback"},
+	}); err != nil {
+		return nil, err
+	}
 	return storage.WithStaticConnectors(store, []storage.Connector{{ID: connectors.LocalConnector, Name: "Email", Type: connectors.LocalConnector}}), nil
 }
 
