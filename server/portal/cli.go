@@ -41,6 +41,7 @@ func (p *Portal) serveCLI() {
 	p.mux.Handle("GET "+cliPath, p.handler(p.cli))
 	p.mux.Handle("POST "+cliPath, p.handler(p.cliAnswered))
 	p.mux.Handle("GET "+cliDonePath, p.handler(p.cliDone))
+	p.mux.Handle("POST "+cliPath+"/end", p.handler(p.endLogin))
 	p.mux.Handle("POST "+cliPath+"/token", p.api(p.token))
 	p.mux.Handle("POST "+cliPath+"/revoke", p.api(p.revoke))
 	p.mux.Handle("GET "+cliPath+"/roles", p.api(p.offers))
@@ -67,8 +68,6 @@ type grant struct {
 // login is a command line that has been let in.
 type login struct {
 	SignIn string // its secret name
-	Host   string
-	Since  time.Time
 }
 
 // cliRequest is what the command line sends the browser with. Nothing in it is proven.
@@ -281,7 +280,10 @@ func (x *exchange) logIn(signIn, host string) (*tokenAnswer, error) {
 	}
 	token := loginPrefix + newSecret()
 	end := x.p.latest(s)
-	if err := x.keep(loginValue, token, &login{signIn, host, x.Start}, end); err != nil {
+	if err := x.keep(loginValue, token, &login{signIn}, end); err != nil {
+		return nil, err
+	}
+	if err := x.list(signIn, listedLogin{token, host, x.Start}, end); err != nil {
 		return nil, err
 	}
 	return &tokenAnswer{token, "Bearer", int64(end.Sub(x.Start).Seconds()), s.Subject()}, nil

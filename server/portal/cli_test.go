@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -461,4 +462,50 @@ func TestDevice_StrangersLeaveLittleBehind(t *testing.T) {
 	}
 	w.pass(10 * time.Minute)
 	begin().want(t, http.StatusOK, "")
+}
+
+func TestCLI_LoginsAreListedAndEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	node := w.node(w.commandLine)
+	b, c := w.signedIn(node), program{t, w.node(w.commandLine)}
+	if p := b.get("/portal/sessions").want(t, http.StatusOK); strings.Contains(p.body, "Command lines") {
+		t.Errorf("command lines before there is one:\n%s", p.body)
+	}
+	first, second := c.logIn(b), c.logIn(b)
+	page := b.get("/portal/sessions").want(t, http.StatusOK, "Command lines", "alices-laptop")
+	ends := regexp.MustCompile(`name="login" value="([0-9a-f]{32})"`).FindAllStringSubmatch(page.body, -1)
+	if len(ends) != 2 || strings.Contains(page.body, first) {
+		t.Fatalf("%d logins:\n%s", len(ends), page.body)
+	}
+	form := page.form("login", ends[0][1])
+	b.foreign("/portal/cli/end", form).want(t, http.StatusForbidden)
+	other := w.signedIn(node)
+	other.post("/portal/cli/end", other.get("/portal/sessions").form("token", other.get("/portal").form().Get("token"), "login", ends[0][1])).want(t, http.StatusNotFound)
+	c.roles(first).want(t, http.StatusOK, "")
+	b.post("/portal/cli/end", form).wantRedirect(t, "/portal/sessions?login-ended")
+	c.roles(first).want(t, http.StatusUnauthorized, "invalid_token")
+	c.roles(second).want(t, http.StatusOK, "")
+	b.get("/portal/sessions?login-ended").want(t, http.StatusOK, "gets no more credentials")
+	for range 20 { // the oldest makes room
+		c.logIn(b)
+	}
+	c.roles(second).want(t, http.StatusUnauthorized, "invalid_token")
+	b.post("/portal/cli/end", form).want(t, http.StatusNotFound)
+}
+
+func TestCLI_Pages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	node := w.node(w.commandLine)
+	b, c := w.signedIn(node), program{t, node}
+	golden(t, "cli", b.get("/portal/cli?"+request().Encode()))
+	golden(t, "cli-done", b.get("/portal/cli/done"))
+	golden(t, "cli-denied", b.get("/portal/cli/done?denied"))
+	form := b.get("/portal/device")
+	golden(t, "device", form)
+	code := c.begin().UserCode
+	question := b.post("/portal/device", form.form("user_code", code))
+	question.body = strings.ReplaceAll(question.body, code, "BCDF-GHJK")
+	golden(t, "device-confirm", question)
 }

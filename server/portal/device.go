@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stint-sts/stint/server/dispatch"
+	"github.com/stint-sts/stint/session"
 )
 
 // A command line without a browser shows a short code, which the person types in here, in a browser on any machine (RFC 8628). That is
@@ -169,14 +170,21 @@ func (p *Portal) poll(x *exchange) (any, error) {
 		return nil, err
 	}
 	if !found || !x.Start.Before(state.Until) {
-		return nil, refuse("expired_token", "nobody let the command line in within "+inWords(deviceLife))
+		return nil, errDeviceExpired()
 	}
 	early := x.Start.Before(state.Next.Add(-pollSlack))
 	if early {
 		state.Interval += deviceInterval // for this and all further polls (RFC 8628 section 3.5)
 	}
 	state.Next = x.Start.Add(state.Interval)
-	if err := x.keep(deviceValue, device, state, state.Until); err != nil {
+	b, err := p.sealed(deviceValue+device, state)
+	if err != nil {
+		return nil, err
+	}
+	switch err := p.cfg.Values.ReplaceValue(x.r.Context(), deviceValue+device, b, state.Until); {
+	case errors.Is(err, session.ErrNotFound): // another poll has got the answer meanwhile
+		return nil, errDeviceExpired()
+	case err != nil:
 		return nil, err
 	}
 	if early {
@@ -196,6 +204,10 @@ func (p *Portal) poll(x *exchange) (any, error) {
 		return nil, refuse("access_denied", "the sign-in was refused in the browser")
 	}
 	return x.logIn(answer.SignIn, answer.Host)
+}
+
+func errDeviceExpired() error {
+	return refuse("expired_token", "nobody let the command line in within "+inWords(deviceLife))
 }
 
 func errNoDeviceCodes() error {

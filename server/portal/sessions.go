@@ -14,9 +14,11 @@ import (
 
 // sessionsPage is the page of the person's own sessions.
 type sessionsPage struct {
-	Sessions []listed
-	Partly   bool // there may be more
-	Ended    bool
+	Sessions   []listed
+	Logins     []listedLogin
+	Partly     bool // there may be more
+	Ended      bool
+	LoginEnded bool
 }
 
 type listed struct {
@@ -38,6 +40,10 @@ func (p *Portal) sessions(x *exchange) error {
 		return err
 	}
 	page := &sessionsPage{Partly: partly, Ended: x.r.URL.Query().Has("ended")}
+	page.LoginEnded = x.r.URL.Query().Has("login-ended")
+	if page.Logins, err = x.logins(x.signIn.id); err != nil {
+		return err
+	}
 	aliases := make(map[string]string)
 	for _, r := range records {
 		alias, known := aliases[r.Account]
