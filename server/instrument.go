@@ -164,6 +164,10 @@ func (s *Server) collectors() []prometheus.Collector {
 	}
 	if postgres, ok := s.store.(countedPostgres); ok {
 		all = append(all,
+			// Reads go on from memory meanwhile, so nothing else may tell.
+			gauge("stint_directory_out_of_touch_seconds", "Seconds since the database last answered; at database-grace nothing is served from memory any more.", func() float64 {
+				return s.directory.OutOfTouch().Seconds()
+			}),
 			gauge("stint_database_connections_used", "Connections to the database that transactions use.", func() float64 { return float64(postgres.Connections().Used) }),
 			gauge("stint_database_connections_idle", "Connections to the database that nobody uses.", func() float64 { return float64(postgres.Connections().Idle) }),
 			gauge("stint_database_connections_max", "The setting database-max-connections.", func() float64 { return float64(postgres.Connections().Max) }),

@@ -45,14 +45,6 @@ func newMetrics(version string, auditStats func() audit.Stats) *metrics {
 	return m
 }
 
-// directoryGauge tells how long the directory's database has not answered: reads go on from memory meanwhile, so nothing else may.
-func directoryGauge(outOfTouch func() time.Duration) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "stint_directory_out_of_touch_seconds",
-		Help: "Seconds since the directory's database last answered; at database-grace nothing is served from memory any more.",
-	}, func() float64 { return outOfTouch().Seconds() })
-}
-
 func auditCounter(name, help string, read func() uint64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(read()) })
 }

@@ -290,7 +290,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		return err
 	}
 	m := newMetrics(s.version, s.audit.Stats)
-	m.registry.MustRegister(append(s.collectors(), directoryGauge(s.directory.OutOfTouch))...)
+	m.registry.MustRegister(s.collectors()...)
 	dispatcher := dispatch.New(dispatch.Config{
 		Authenticator: authn.New(authn.Config{
 			Directory: s.directory, Tokens: s.signer, Verifier: verifier,
