@@ -248,7 +248,7 @@ func (f *agentFlags) endpoints(ctx context.Context, keeper *agent.Keeper, role a
 			return all, err
 		}
 		m := &agent.Metadata{Keeper: keeper, Role: role, Region: *f.region, V1: *f.imdsV1, Wait: *f.wait}
-		all = append(all, endpoint{l, m.Handler(), []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + l.Addr().String()}})
+		all = append(all, endpoint{l, m.Handler(), []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + l.Addr().String() + "/"}})
 	}
 	if len(all) == 0 {
 		return nil, f.usage("there is nothing to listen on: give --listen-container or --listen-imds")

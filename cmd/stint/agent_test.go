@@ -120,7 +120,12 @@ func (a *agentProcess) workload(n *node, endpoint string) []string {
 			env = append(env, name+"="+value)
 		}
 	}
-	return environment(append(env, "AWS_EC2_METADATA_DISABLED=true")...)
+	token, err := os.ReadFile(a.exports["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	// Debian's aws CLI is older than the variable for a file; where both are set, the file counts.
+	return environment(append(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN="+string(token), "AWS_EC2_METADATA_DISABLED=true")...)
 }
 
 const javaScriptVersion = "3.1177.0"
@@ -170,7 +175,7 @@ func TestAgent_SDKs(t *testing.T) {
 		t.Run("Go, "+endpoint, func(t *testing.T) { asks(t, endpoint, binary, "whoami") })
 		t.Run("the aws CLI, "+endpoint, func(t *testing.T) {
 			needAWS(t)
-			asks(t, endpoint, "aws", "sts", "get-caller-identity")
+			asks(t, endpoint, "aws", "sts", "get-caller-identity", "--endpoint-url", w.node.url) // Debian's reads no variable for it
 		})
 	}
 	t.Run("JavaScript", func(t *testing.T) {
@@ -436,7 +441,7 @@ func TestCreds_Profile(t *testing.T) {
 	}
 	asks(binary, "whoami")
 	needAWS(t)
-	asks("aws", "sts", "get-caller-identity")
+	asks("aws", "sts", "get-caller-identity", "--endpoint-url", w.url)
 	listed := must(t, "session", "list", "--data-dir", w.dir, "--output", "json")
 	if n := strings.Count(listed, `"shell"`); n != 1 {
 		t.Errorf("%d sessions: %s", n, listed)

@@ -130,8 +130,8 @@ func TestIdP_Workloads(t *testing.T) {
 func (w *idpWorld) exchangeByCLI(tokenFile, audience string) {
 	w.t.Helper()
 	c := exec.CommandContext(w.t.Context(), "aws", "sts", "assume-role-with-web-identity", "--role-arn", w.role, "--role-session-name", "by-hand",
-		"--web-identity-token", "file://"+tokenFile, "--output", "json")
-	c.Env = environment("AWS_ENDPOINT_URL_STS="+w.url, "AWS_DEFAULT_REGION=eu-west-1", "AWS_REGION=eu-west-1", "HOME="+filepath.Dir(tokenFile))
+		"--web-identity-token", "file://"+tokenFile, "--output", "json", "--endpoint-url", w.url)
+	c.Env = environment("AWS_DEFAULT_REGION=eu-west-1", "AWS_REGION=eu-west-1", "HOME="+filepath.Dir(tokenFile))
 	raw, err := c.CombinedOutput()
 	if err != nil {
 		w.t.Fatalf("%v: %v\n%s", c.Args, err, raw)

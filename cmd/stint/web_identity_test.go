@@ -128,6 +128,10 @@ func TestWebIdentity_Environment(t *testing.T) {
 	}
 	asks(stint(t.Context(), "whoami"))
 	needAWS(t)
+	if !knowsEndpoint(t) {
+		// It would send the token to AWS itself.
+		t.Skip("SKIPPED: this aws CLI is older than AWS_ENDPOINT_URL (version 1.29 or 2.13, mid-2023)")
+	}
 	asks(exec.CommandContext(t.Context(), "aws", "sts", "get-caller-identity"))
 }
 
