@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGES := ./...
 FUZZTIME ?= 30s
 
-.PHONY: run build test unit lint proto fuzz bench tools clean
+.PHONY: run build test unit lint check-deploy proto fuzz bench tools clean
 
 run: ## start stint on ./stint-data
 	$(GO) run ./cmd/stint serve
@@ -14,7 +14,7 @@ run: ## start stint on ./stint-data
 build: ## one static binary: bin/stint
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stint ./cmd/stint
 
-test: tools lint unit ## everything
+test: tools lint unit check-deploy ## everything
 
 unit:
 	$(GO) test -race -timeout 15m $(PACKAGES)
@@ -23,6 +23,9 @@ unit:
 
 lint:
 	./scripts/lint.sh
+
+check-deploy: ## image, compose file, chart, units, alerts and scripts, by the programs that read them
+	./scripts/deploy.sh
 
 proto: ## lint the .proto files and generate their Go code
 	./scripts/proto.sh

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-unformatted=$(gofmt -l $(git ls-files '*.go' | grep -v '\.pb\.go$'))
+unformatted=$(git ls-files '*.go' | grep -v '\.pb\.go$' | xargs gofmt -l)
 if [ -n "$unformatted" ]; then
 	echo "gofmt these files:" >&2
 	echo "$unformatted" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, postgresql, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl, PHP and
-# Chromium, as Debian packages, and SimpleSAMLphp, unpacked into the user's cache. Without root it says what to install; the tests that need it then
-# skip, and with CI=true they fail.
+# Installs what the tests need and the machine lacks: redis-server, postgresql, the aws CLI, node and npm, oathtool, zbarimg, xmlsec1, openssl,
+# PHP, Chromium, shellcheck, haproxy and systemd-analyze as Debian packages; SimpleSAMLphp and promtool, unpacked into the user's cache.
+# Without root it says what to install; the tests that need it then skip, and with CI=true they fail.
 set -euo pipefail
 
 missing=()
@@ -18,34 +18,40 @@ command -v chromium >/dev/null 2>&1 || missing+=(chromium)
 php -r 'exit(extension_loaded("dom") && extension_loaded("mbstring") && extension_loaded("curl") ? 0 : 1);' >/dev/null 2>&1 ||
 	missing+=(php-cli php-xml php-mbstring php-curl)
 
+command -v shellcheck >/dev/null 2>&1 || missing+=(shellcheck)
+command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+command -v systemd-analyze >/dev/null 2>&1 || missing+=(systemd)
+
 # SimpleSAMLphp as a package would bring a web server along; its files are all that is needed.
-simplesamlphp="${XDG_CACHE_HOME:-$HOME/.cache}/stint-test/simplesamlphp"
-unpacked=true
-[ -e "$simplesamlphp/usr/share/simplesamlphp/www/index.php" ] || unpacked=false
-[ "${#missing[@]}" -eq 0 ] && $unpacked && exit 0
+# The package of Prometheus would start a server; promtool is all that is needed.
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/stint-test"
+wanted=()
+[ -e "$cache/simplesamlphp/usr/share/simplesamlphp/www/index.php" ] || wanted+=(simplesamlphp)
+[ -x "$cache/prometheus/usr/bin/promtool" ] || wanted+=(prometheus)
+[ "${#missing[@]}" -eq 0 ] && [ "${#wanted[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
 	sudo=()
 elif sudo -n true 2>/dev/null; then
 	sudo=(sudo -n)
 else
-	echo "the tests want: ${missing[*]} and SimpleSAMLphp (as root: $0)" >&2
+	echo "the tests want: ${missing[*]} ${wanted[*]} (as root: $0)" >&2
 	exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-	echo "the tests want: ${missing[*]} and SimpleSAMLphp; this machine has no apt-get" >&2
+	echo "the tests want: ${missing[*]} ${wanted[*]}; this machine has no apt-get" >&2
 	exit 0
 fi
 "${sudo[@]}" apt-get update -qq
-if ! $unpacked; then
-	echo "unpacking SimpleSAMLphp" >&2
+for package in "${wanted[@]}"; do
+	echo "unpacking $package" >&2
 	work=$(mktemp -d)
-	(cd "$work" && apt-get download -qq simplesamlphp 2>/dev/null && dpkg-deb -x simplesamlphp_*.deb root)
-	mkdir -p "$(dirname "$simplesamlphp")"
-	rm -rf "$simplesamlphp"
-	mv "$work/root" "$simplesamlphp"
+	(cd "$work" && apt-get download -qq "$package" 2>/dev/null && dpkg-deb -x "$package"_*.deb root)
+	mkdir -p "$cache"
+	rm -rf "${cache:?}/$package"
+	mv "$work/root" "$cache/$package"
 	rm -rf "$work"
-fi
+done
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 echo "installing ${missing[*]}" >&2

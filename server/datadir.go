@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -185,7 +186,7 @@ func readMasterKey(path string) (*seal.Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if tooOpen(info) {
 		return nil, fmt.Errorf("master key %s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	}
 	raw, err := os.ReadFile(path)
@@ -193,6 +194,16 @@ func readMasterKey(path string) (*seal.Key, error) {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
 	return parseMasterKey(path, string(raw))
+}
+
+// tooOpen reports whether others may read or change the file. Of a file that somebody else owns the group may: systemd and Kubernetes
+// hand secrets over as root's, readable through an access list or a group that the service alone is in.
+func tooOpen(info fs.FileInfo) bool {
+	allowed := fs.FileMode(0o700)
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
+		allowed |= 0o040
+	}
+	return info.Mode().Perm()&^allowed != 0
 }
 
 func parseMasterKey(where, text string) (*seal.Key, error) {

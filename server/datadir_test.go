@@ -108,6 +108,39 @@ func TestMasterKey(t *testing.T) {
 	}
 }
 
+// systemd and Kubernetes hand a secret over as root's, readable by the group of the service.
+func TestMasterKey_HandedOver(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "master.key")
+	if err := createMasterKey(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readMasterKey(path); err == nil {
+		t.Error("our own key may be read by a group")
+	}
+	if os.Geteuid() != 0 {
+		return // only root can give a file away
+	}
+	const somebody = 65534
+	if err := os.Chown(path, somebody, -1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readMasterKey(path); err != nil {
+		t.Errorf("somebody else's, handed over: %v", err)
+	}
+	for _, mode := range []os.FileMode{0o444, 0o460, 0o441} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readMasterKey(path); err == nil {
+			t.Errorf("a key of mode %o is taken", mode)
+		}
+	}
+}
+
 // A directory whose master key is lost must not be given a new one: nothing in it could be opened any more.
 func TestMasterKey_IsNeverMadeForAnExistingDirectory(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -19,7 +20,8 @@ type check struct {
 // readyTimeout bounds all checks of one /readyz.
 const readyTimeout = 2 * time.Second
 
-// opsHandler serves /healthz (the process lives), /readyz (it can do its work), /metrics and, when asked for, pprof.
+// opsHandler serves /healthz (the process lives), /readyz (it can do its work), /metrics and, when asked for, pprof. As in Kubernetes,
+// /readyz?exclude=NAME leaves a check out: what all nodes share must not take all of them away from who balances load.
 func opsHandler(m *metrics, ready func() bool, checks []check, withPprof bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
@@ -30,7 +32,11 @@ func opsHandler(m *metrics, ready func() bool, checks []check, withPprof bool) h
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 			return
 		}
+		without := r.URL.Query()["exclude"]
 		for _, c := range checks {
+			if slices.Contains(without, c.name) {
+				continue
+			}
 			if err := c.run(ctx); err != nil {
 				http.Error(w, c.name+": "+err.Error(), http.StatusServiceUnavailable)
 				return

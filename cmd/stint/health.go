@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/stint-sts/stint/server"
@@ -18,21 +20,22 @@ import (
 func health(ctx context.Context, p program, args []string) error {
 	f := newFlags(p, "health")
 	onlyLives := f.Bool("live", false, "ask whether the process lives (/healthz) instead of whether it can do its work (/readyz)")
+	exclude := f.String("exclude", "", "checks that do not count, separated by commas: directory, sessions or audit")
 	cfg, err := f.load(args, 0)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	path := "/readyz"
-	if *onlyLives {
-		path = "/healthz"
-	}
-	url, err := opsURL(cfg)
+	ops, err := opsURL(cfg)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+path, nil)
+	path := "/readyz?" + url.Values{"exclude": strings.Split(*exclude, ",")}.Encode()
+	if *onlyLives {
+		path = "/healthz"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, ops+path, nil)
 	if err != nil {
 		return err
 	}
@@ -58,8 +61,7 @@ func opsURL(cfg *server.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listen.ops: %w", err)
 	}
-	switch ip := net.ParseIP(host); {
-	case host == "" || ip != nil && ip.IsUnspecified():
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
 	scheme := "http"

@@ -42,6 +42,12 @@ func TestServe_Redis(t *testing.T) {
 	if got := fetch(t, n.ops+"/readyz"); !strings.HasPrefix(got, "sessions: ") {
 		t.Errorf("readyz says %q", got)
 	}
+	if got := fetch(t, n.ops+"/readyz?exclude=sessions"); got != "ok\n" { // for who balances load: the node is of use still
+		t.Errorf("readyz without sessions says %q", got)
+	}
+	if got := fetch(t, n.ops+"/metrics"); !strings.Contains(got, `stint_session_state_duration_seconds_count{operation="put",outcome="unavailable"}`) {
+		t.Error("that session state did not answer is not counted")
+	}
 
 	r.Restart()
 	until(t, "minting works again", func() bool {
