@@ -153,7 +153,7 @@ func (s *Server) openPortal(front *dispatch.Front) (*portal.Portal, error) {
 		Values: s.sessions, Sessions: s.sessions, Seal: s.master, Codes: s.loginCodes, Revoked: s.revoker.Revocations().Revoked,
 		ServiceProvider: s.saml.ServiceProvider, PublicURL: func() string { return *s.issuers.public.Load() },
 		Title: c.Title, Methods: methods, Unsolicited: c.Unsolicited,
-		CommandLine: c.CommandLine, NoDeviceCodes: !c.DeviceCodes, Throttle: s.sessions, Lifetime: c.Lifetime, Idle: c.Idle, Log: s.log, Now: time.Now,
+		CommandLine: c.CommandLine, NoDeviceCodes: !c.DeviceCodes, Throttle: s.sessions, Lifetime: c.Lifetime, Idle: c.Idle, Log: s.log,
 	}
 	cfg.Operations = dispatch.NewPortal(cfg.SignIns, s.iam)
 	if c.Users {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/shape"
@@ -58,6 +59,17 @@ func NewPortal(s *sts.SignIns, i *iam.Service) *Portal {
 			return i.ChangePassword(ctx, c, &in.ChangePasswordInput)
 		})),
 		GetSessionToken: row(operation("sts", "GetSessionToken", s.GetSessionToken)),
+	}
+}
+
+// RefusedSignIn is the audit event of a sign-in whose proof was good, but which the browser had not asked for.
+func RefusedSignIn(r *authn.Request, by *sts.Identity, cause string) *audit.Event {
+	return &audit.Event{
+		Time: r.Time, Source: signIn + ".amazonaws.com", Name: "ConsoleLogin", Type: "AwsConsoleSignIn",
+		SourceIP: r.SourceIP, UserAgent: r.UserAgent, RequestID: r.ID, RecipientAccountID: by.Account,
+		Identity:         audit.Identity{Type: "SAMLUser", PrincipalID: by.UserID, UserName: by.Subject, Provider: by.Provider},
+		ResponseElements: []audit.Attr{audit.String("ConsoleLogin", "Failure")},
+		ErrorMessage:     "Failed authentication", Additional: []audit.Attr{audit.String("cause", cause)},
 	}
 }
 

@@ -79,7 +79,7 @@ type Config struct {
 	Front      *dispatch.Front
 	Operations *dispatch.Portal
 	SignIns    *sts.SignIns
-	Recorder   dispatch.Recorder // of sign-ins with a password
+	Recorder   dispatch.Recorder // of sign-ins with a password, and of those that are refused here
 	Directory  Directory
 	Values     session.Values
 	Sessions   Sessions
@@ -106,7 +106,6 @@ type Config struct {
 	Idle          time.Duration    // until a sign-in ends that is not used
 
 	Log *slog.Logger
-	Now func() time.Time
 }
 
 // Portal serves the pages. It is safe for concurrent use.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/stint-sts/stint/authn"
 	"github.com/stint-sts/stint/federation/saml"
 	"github.com/stint-sts/stint/secret"
+	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/session"
 	"github.com/stint-sts/stint/sts"
 )
@@ -98,19 +100,15 @@ func (p *Portal) arrived(x *exchange) error {
 	}
 	if a.SignIn.InResponseTo != "" {
 		if x.answered(a.SignIn.InResponseTo) == nil {
-			if _, err := x.take(id); err != nil {
-				return err
-			}
-			return &Problem{http.StatusForbidden, "This sign-in was not started here", "It answers a question that this browser did not ask, or too long ago. Sign in again.",
-				errors.New("InResponseTo matches no request of this browser")}
+			return x.refuse(id, a, &Problem{http.StatusForbidden, "This sign-in was not started here",
+				"It answers a question that this browser did not ask, or too long ago. Sign in again.",
+				errors.New("InResponseTo matches no request of this browser")})
 		}
 		return x.finishArrival(id)
 	}
 	if !p.cfg.Unsolicited {
-		if _, err := x.take(id); err != nil {
-			return err
-		}
-		return &Problem{http.StatusForbidden, "Sign in from here", "This service does not take sign-ins that begin at the identity provider. Choose how to sign in.", nil}
+		return x.refuse(id, a, &Problem{http.StatusForbidden, "Sign in from here",
+			"This service does not take sign-ins that begin at the identity provider. Choose how to sign in.", errors.New("portal.idp-initiated is false")})
 	}
 	if err := x.load(); err != nil {
 		return err
@@ -190,6 +188,18 @@ func (x *exchange) take(id string) (*arrival, error) {
 		return nil, err
 	}
 	return x.p.openArrival(id, b)
+}
+
+// refuse removes the response that waits, and notes in the audit that it did not sign in after all.
+func (x *exchange) refuse(id string, a *arrival, problem *Problem) error {
+	if _, err := x.take(id); err != nil {
+		return err
+	}
+	e := dispatch.RefusedSignIn(x.request(), a.SignIn.Identities[0], problem.cause.Error())
+	if err := x.p.cfg.Recorder.Record(context.WithoutCancel(x.r.Context()), e); err != nil {
+		return fmt.Errorf("audit: %w", errors.Join(err, problem.cause))
+	}
+	return problem
 }
 
 func (x *exchange) finishArrival(id string) error {

@@ -158,6 +158,9 @@ func TestSAML_RefusesWhatThisBrowserDidNotAsk(t *testing.T) {
 	victim.deliver(c.answer(request, nil)).wantRedirect(t, "/portal/saml/arrived")
 	victim.get("/portal/saml/arrived").want(t, http.StatusForbidden, "not started here")
 	victim.get("/portal").want(t, http.StatusOK, "Sign in")
+	if logins := c.events("ConsoleLogin"); len(logins) != 2 || logins[1].ResponseElements["ConsoleLogin"] != "Failure" || logins[1].UserIdentity.UserName != "alice@example.com" {
+		t.Errorf("in the audit: %+v", logins)
+	}
 
 	// A request answers once, and only its own.
 	mallory.deliver(c.answer("_another", nil)).wantRedirect(t, "/portal/saml/arrived")
