@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -98,8 +99,10 @@ func (b *person) signIn(link, says string) string {
 
 // terminal is a computer of alice's: a home of its own.
 type terminal struct {
-	node *node
-	home string
+	t     *testing.T
+	node  *node // nil: none of ours
+	home  string
+	stint string // where it is installed
 }
 
 // newTerminal is stint with alice, who has a password and roles, and her computer.
@@ -112,11 +115,29 @@ func newTerminal(t *testing.T, roles ...string) *terminal {
 	for _, name := range roles {
 		root.role(name, trustFor("arn:aws:iam::111122223333:user/alice"))
 	}
+	return newHome(t, n)
+}
+
+// newHome is a computer that nobody has used, with stint in a directory whose name shells have to be told about.
+func newHome(t *testing.T, n *node) *terminal {
+	t.Helper()
 	home := t.TempDir()
-	if err := os.Mkdir(filepath.Join(home, ".aws"), 0o700); err != nil {
-		t.Fatal(err)
+	m := &terminal{t, n, home, filepath.Join(home, "my programs (1)", "stint")}
+	for _, dir := range []string{filepath.Join(home, ".aws"), filepath.Dir(m.stint)} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return &terminal{n, home}
+	if err := os.Link(binary, m.stint); err != nil { // on another disk
+		content, err := os.ReadFile(binary)
+		if err == nil {
+			err = os.WriteFile(m.stint, content, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
 }
 
 func (m *terminal) config() string { return filepath.Join(m.home, ".aws", "config") }
@@ -141,9 +162,9 @@ type begun struct {
 }
 
 func (m *terminal) begin(env []string, args ...string) *begun {
-	t := m.node.t
+	t := m.t
 	t.Helper()
-	c := stint(context.Background(), args...)
+	c := exec.CommandContext(context.Background(), m.stint, args...)
 	c.Env = append(m.env(), env...)
 	b := &begun{t: t, command: c, exited: make(chan error, 1)}
 	c.Stdout, c.Stderr = &b.words, &b.words
@@ -190,9 +211,9 @@ func (b *begun) ends(code int) string {
 
 // run runs a command to its end.
 func (m *terminal) run(args ...string) (stdout, stderr string, code int) {
-	t := m.node.t
+	t := m.t
 	t.Helper()
-	c := stint(t.Context(), args...)
+	c := exec.CommandContext(t.Context(), m.stint, args...)
 	c.Env = m.env()
 	var out, errs strings.Builder
 	c.Stdout, c.Stderr = &out, &errs
@@ -203,16 +224,16 @@ func (m *terminal) run(args ...string) (stdout, stderr string, code int) {
 }
 
 func (m *terminal) refuses(text string, args ...string) {
-	m.node.t.Helper()
+	m.t.Helper()
 	stdout, stderr, code := m.run(args...)
 	if code != 1 || !strings.Contains(stderr, text) || stdout != "" {
-		m.node.t.Fatalf("stint %s: exit %d, want 1 and %q\n%s%s", strings.Join(args, " "), code, text, stdout, stderr)
+		m.t.Fatalf("stint %s: exit %d, want 1 and %q\n%s%s", strings.Join(args, " "), code, text, stdout, stderr)
 	}
 }
 
 // process runs the credential_process of a profile as an SDK does.
 func (m *terminal) process(profile string) (keyID, stderr string, code int) {
-	t := m.node.t
+	t := m.t
 	t.Helper()
 	text, err := os.ReadFile(m.config())
 	if err != nil {
@@ -242,7 +263,7 @@ func (m *terminal) process(profile string) (keyID, stderr string, code int) {
 
 // age makes all cached credentials older than they are.
 func (m *terminal) age(by time.Duration) {
-	t := m.node.t
+	t := m.t
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(m.home, ".cache", "stint", "login", "*", "*.json"))
 	if err != nil || len(files) == 0 {
@@ -300,7 +321,7 @@ func TestLogin_ByBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := binary + " login credentials --profile work --endpoint-url " + m.node.url + " --role arn:aws:iam::111122223333:role/deploy --duration 15m0s"
+	command := "\"" + m.stint + "\" login credentials --profile work --endpoint-url " + m.node.url + " --role arn:aws:iam::111122223333:role/deploy --duration 15m0s"
 	want := mine + "\n[profile work]\ncredential_process = " + command + "\nservices = stint-work\nregion = us-east-1\n\n" +
 		"[services stint-work]\nsts =\n  endpoint_url = " + m.node.url + "\niam =\n  endpoint_url = " + m.node.url + "\n"
 	if string(text) != want {
@@ -445,5 +466,42 @@ func TestLogin_Refusals(t *testing.T) {
 	alice.want(http.MethodPost, "/portal/cli", fieldsOf(page, "answer", "allow"), "Go on in your terminal")
 	if words := c.ends(0); !strings.Contains(words, "Role: own") {
 		t.Errorf("it says\n%s", words)
+	}
+}
+
+// A server that stint login is pointed at may be anybody's: nothing of what it says reaches a shell or the terminal's controls.
+func TestLogin_AtAHostileServer(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct{ role, want string }{
+		"a role like any other": {"arn:aws:iam::111122223333:role/x", ""},
+		"a shell's command":     {"arn:aws:iam::111122223333:role/$(touch${IFS}pwned)", "cannot stand in an AWS profile"},
+		"a quote":               {`arn:aws:iam::111122223333:role/" x "`, "cannot stand in an AWS profile"},
+		"another line":          {"arn:aws:iam::111122223333:role/x\nrole_arn = y", "cannot stand in an AWS profile"},
+		"nothing":               {"", "cannot stand in an AWS profile"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mux := http.NewServeMux()
+			for path, answer := range map[string]any{
+				"POST /portal/cli/device-code": map[string]any{"device_code": "d", "user_code": "\x1b]0;BCDF-GHJK\x07", "verification_uri": "http://127.0.0.1/\x1b[2J", "interval": 1},
+				"POST /portal/cli/token":       map[string]any{"access_token": "t", "expires_in": 60, "subject": "\x1b[31malice\r\n"},
+				"GET /portal/cli/roles":        map[string]any{"subject": "alice", "roles": []map[string]string{{"arn": row.role, "name": "\x1b[2Jx"}}},
+			} {
+				mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer) })
+			}
+			server := httptest.NewServer(mux)
+			t.Cleanup(server.Close)
+			m := newHome(t, nil)
+			stdout, stderr, code := m.run("login", "--no-browser", "--endpoint-url", server.URL)
+			if row.want == "" && code != 0 || row.want != "" && (code != 1 || !strings.Contains(stderr, row.want)) {
+				t.Errorf("exit %d\n%s", code, stderr)
+			}
+			if strings.ContainsAny(stdout+stderr, "\x1b\x07\r") {
+				t.Errorf("it says %q", stdout+stderr)
+			}
+			if text, err := os.ReadFile(m.config()); (err == nil) != (row.want == "") {
+				t.Errorf("the config file is %s, %v", text, err)
+			}
+		})
 	}
 }

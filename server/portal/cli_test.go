@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"regexp"
 	"strings"
@@ -112,7 +113,7 @@ func exchange(code string, changes ...string) url.Values {
 // code is what the browser brings the command line after the person lets it in.
 func (b *browser) code() string {
 	b.t.Helper()
-	page := b.get("/portal/cli?"+request().Encode()).want(b.t, http.StatusOK, "alices-laptop", "alice")
+	page := b.get("/portal/cli?"+request().Encode()).want(b.t, http.StatusOK, "alices-laptop")
 	answer := b.post("/portal/cli", page.form("answer", "allow"))
 	to, err := url.Parse(answer.Header.Get("Location"))
 	if err != nil || answer.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to.String(), redirect+"?") {
@@ -128,7 +129,7 @@ func (b *browser) code() string {
 func (c program) logIn(b *browser) string {
 	c.t.Helper()
 	r := c.call(http.MethodPost, "/portal/cli/token", exchange(b.code()), nil).want(c.t, http.StatusOK, "")
-	if r.TokenType != "Bearer" || r.Subject != "alice" || r.ExpiresIn <= 0 || len(r.AccessToken) < 43 {
+	if r.TokenType != "Bearer" || r.Subject == "" || r.ExpiresIn <= 0 || len(r.AccessToken) < 43 {
 		c.t.Fatalf("%+v", r)
 	}
 	return r.AccessToken
@@ -141,7 +142,8 @@ func (c program) roles(token string) reply {
 
 func (c program) mint(token, role, duration string) reply {
 	c.t.Helper()
-	return c.call(http.MethodPost, "/portal/cli/credentials", url.Values{"role": {role}, "duration": {duration}}, map[string]string{"Authorization": "Bearer " + token})
+	role, provider, _ := strings.Cut(role, " ")
+	return c.call(http.MethodPost, "/portal/cli/credentials", url.Values{"role": {role}, "provider": {provider}, "duration": {duration}}, map[string]string{"Authorization": "Bearer " + token})
 }
 
 func TestCLI_FromTheBrowserToCredentialsOnAnyNode(t *testing.T) {
@@ -185,6 +187,55 @@ func TestCLI_FromTheBrowserToCredentialsOnAnyNode(t *testing.T) {
 	c.call(http.MethodPost, "/portal/cli/revoke", url.Values{"token": {token}}, nil).want(t, http.StatusOK, "")
 	c.mint(token, role, "3600").want(t, http.StatusUnauthorized, "invalid_token")
 	b.get("/portal").want(t, http.StatusOK, "Choose a role") // the browser stays signed in
+}
+
+// remote is a stint as a handler of this process.
+func (n *stint) remote() http.Handler {
+	to, err := url.Parse(n.url)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	n.t.Cleanup(transport.CloseIdleConnections)
+	return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}
+}
+
+func TestCLI_PeopleOfIdentityProviders(t *testing.T) {
+	t.Parallel()
+	link := "/portal/cli?" + request().Encode()
+	check := func(n *stint, b *browser, role, provider, session string) {
+		n.t.Helper()
+		b.get("/portal").wantRedirect(n.t, link)
+		c := program{n.t, n.remote()}
+		token := c.logIn(b)
+		offers := c.roles(token).want(n.t, http.StatusOK, "")
+		if len(offers.Roles) == 0 || offers.Own || offers.Roles[0].ARN != role || offers.Roles[0].Provider != provider {
+			n.t.Errorf("%+v", offers)
+		}
+		c.mint(token, role+" "+provider, "900").want(n.t, http.StatusOK, "")
+		c.mint(token, role, "900").want(n.t, http.StatusForbidden, "access_denied") // by whom?
+		c.mint(token, "own", "900").want(n.t, http.StatusForbidden, "access_denied")
+		allowed := n.events("AllowCommandLine")
+		if len(allowed) != 1 || allowed[0].RequestParameters["host"] != "alices-laptop" || allowed[0].RequestParameters["flow"] != "browser" || allowed[0].UserIdentity.UserName != session {
+			n.t.Errorf("in the audit: %+v", allowed)
+		}
+	}
+	t.Run("SAML", func(t *testing.T) {
+		t.Parallel()
+		c := newCorp(t, nil)
+		b := c.browser()
+		b.get(link).wantRedirect(t, "/portal")
+		c.signIn(b, nil)
+		check(c.stint, b, c.dev, samlProvider, "alice@example.com")
+	})
+	t.Run("OpenID Connect", func(t *testing.T) {
+		t.Parallel()
+		c := newClub(t, "")
+		b := c.browser()
+		b.get(link).wantRedirect(t, "/portal")
+		b.get(c.visit(b)).wantRedirect(t, "/portal")
+		check(c.stint, b, c.member, c.provider, "248289761001")
+	})
 }
 
 func TestCLI_ALoginEndsWithTheSignIn(t *testing.T) {

@@ -14,13 +14,16 @@ type resume struct {
 
 const resumeCookie = "stint-resume"
 
+// maxResume is longer than any link of ours; what is sealed of it fits into a cookie.
+const maxResume = 1024
+
 // requiredFor is required for a page that people come to from elsewhere: after signing in they are brought back to it.
 func (x *exchange) requiredFor() (done bool, err error) {
 	if err := x.load(); err != nil {
 		return true, err
 	}
-	if x.signIn == nil || x.signIn.MustChange {
-		b, err := x.p.sealed(resumeCookie, &resume{x.r.URL.RequestURI(), x.Start.Add(pendingLife)})
+	if to := x.r.URL.RequestURI(); (x.signIn == nil || x.signIn.MustChange) && len(to) <= maxResume {
+		b, err := x.p.sealed(resumeCookie, &resume{to, x.Start.Add(pendingLife)})
 		if err != nil {
 			return true, err
 		}
