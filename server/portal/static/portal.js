@@ -42,7 +42,8 @@
     let timer;
     const tick = () => {
       const seconds = Math.max(0, Math.ceil((end - Date.now()) / 1000));
-      left.textContent = seconds > 0 ? words(seconds) : "0 s";
+      left.textContent = seconds > 0 ? words(seconds) : "Expired";
+      left.nextElementSibling.hidden = seconds === 0; // "left"
       box.classList.toggle("soon", seconds <= 300 && seconds > 0);
       box.classList.toggle("over", seconds === 0);
       while (warnings.length > 0 && seconds <= warnings[0][0]) {
