@@ -106,6 +106,27 @@ func (b *tab) checkScript() {
 	b.click("#shell-tab")
 }
 
+// expires looks at the page a little before the credentials expire, and after.
+func (b *tab) expires() {
+	b.t.Helper()
+	for _, row := range []struct{ class, left, says string }{
+		{"soon", "240", "These credentials expire in five minutes."}, {"over", "-1", "These credentials have expired. Renew them."},
+	} {
+		_ = ask[bool](b, `(() => { // the clock of the page only
+			const now = Date.now, shift = Date.parse(document.querySelector("[data-expires]").dataset.expires) - now() - `+row.left+`000;
+			Date.now = () => now.call(Date) + shift;
+			return true;
+		})()`)
+		b.until("the time "+row.class, func(shown) bool {
+			return ask[bool](b, `document.querySelector(".expiry").classList.contains("`+row.class+`")`)
+		})
+		if said := ask[string](b, `document.querySelector("[data-announce]").textContent`); said != row.says {
+			b.t.Errorf("a screen reader says %q, want %q", said, row.says)
+		}
+		b.inspect("credentials-" + row.class)
+	}
+}
+
 // signOut ends the sign-in on a page with credentials. Going back shows none of them.
 func (b *tab) signOut() {
 	b.t.Helper()

@@ -94,6 +94,7 @@ func TestSimpleSAMLphp(t *testing.T) {
 	if b.text("shell") == first {
 		t.Error("renewing gives the same credentials")
 	}
+	b.expires()
 	b.endsSession(w)
 
 	b.open(c.url + "/portal/nothing")
