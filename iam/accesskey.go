@@ -82,7 +82,7 @@ func (s *Service) newAccessKey(tx Tx, account, owner string) (*AccessKey, secret
 		return nil, secret.String{}, fmt.Errorf("access key %s: %w", id, err)
 	}
 	k := &AccessKey{ID: id, Account: account, Owner: owner, Active: true, CreateDate: s.today(), SealedSecret: sealed}
-	return k, secretKey, put(tx, k)
+	return k, secretKey, putSealed(tx, k, s.master)
 }
 
 // freeKeyID mints an access key id that no other key has: with 39 bits of chance two of a large account's may meet.

@@ -300,7 +300,7 @@ func (s *Service) setPassword(
 			return err
 		}
 		finish(u, l)
-		return put(tx, l)
+		return putSealed(tx, l, s.master)
 	})
 }
 

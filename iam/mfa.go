@@ -80,7 +80,7 @@ func (s *Service) CreateVirtualMFADevice(
 		stored := *d // Update may run this function again
 		return &CreateVirtualMFADeviceOutput{VirtualMFADevice: VirtualMFADevice{
 			SerialNumber: d.Serial, Base32StringSeed: []byte(seed.Reveal()), QRCodePNG: picture, Tags: d.Tags,
-		}}, put(tx, &stored)
+		}}, putSealed(tx, &stored, s.master)
 	})
 }
 

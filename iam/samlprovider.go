@@ -88,7 +88,7 @@ func (s *Service) CreateSAMLProvider(ctx context.Context, c *authn.Caller, in *C
 		if err := within[SAMLProvider](tx, Query{Account: p.Account}, "SAMLProvidersPerAccount", s.quotas.SAMLProvidersPerAccount); err != nil {
 			return nil, err
 		}
-		return &CreateSAMLProviderOutput{SAMLProviderARN: p.ARN(), Tags: p.Tags}, put(tx, p)
+		return &CreateSAMLProviderOutput{SAMLProviderARN: p.ARN(), Tags: p.Tags}, putSealed(tx, p, s.master)
 	})
 }
 
@@ -363,7 +363,7 @@ func (s *Service) changeSAMLProvider(ctx context.Context, a access, providerARN 
 		if err := change(p); err != nil {
 			return err
 		}
-		return put(tx, p)
+		return putSealed(tx, p, s.master)
 	})
 }
 

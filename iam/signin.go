@@ -334,7 +334,7 @@ func (p *Passwords) rehash(ctx context.Context, s *subject, given secret.String)
 	if err == nil { // nothing cached is made from it
 		err = p.cfg.Directory.store.Update(ctx, func(tx Tx) error {
 			stored := *s.profile // Update may run this function again
-			return put(tx, &stored)
+			return putSealed(tx, &stored, p.cfg.Directory.master)
 		})
 	}
 	if err != nil && !errors.Is(err, ErrConflict) {

@@ -83,7 +83,10 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /backup", s.adminBackup)
 	mux.HandleFunc("GET /keys", s.adminListKeys)
 	mux.HandleFunc("POST /keys/rotate", s.adminRotateKey)
+	mux.HandleFunc("POST /keys/retire", s.adminRetireKey)
 	mux.HandleFunc("POST /keys/remove", s.adminRemoveKey)
+	mux.HandleFunc("POST /keys/rewrap", s.adminRewrap)
+	mux.HandleFunc("POST /keys/rewrap/confirm", s.adminConfirmRewrap)
 	return mux
 }
 

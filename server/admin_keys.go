@@ -35,6 +35,19 @@ func (s *Server) adminRotateKey(w http.ResponseWriter, r *http.Request) {
 	s.adminAnswer(w, key, err)
 }
 
+// adminRetireKey prepares the successor of a key that signs; once that one signs, the key is retired.
+func (s *Server) adminRetireKey(w http.ResponseWriter, r *http.Request) {
+	in, err := readKeyRequest(w, r)
+	var successor signer.KeyInfo
+	if err == nil {
+		successor, err = s.signer.RetireKey(r.Context(), in.ID)
+	}
+	if errors.Is(err, signer.ErrNoKey) || errors.Is(err, signer.ErrNotSigning) {
+		err = awserr.New(awserr.ValidationError, err.Error())
+	}
+	s.adminAnswer(w, successor, err)
+}
+
 func (s *Server) adminRemoveKey(w http.ResponseWriter, r *http.Request) {
 	in, err := readKeyRequest(w, r)
 	if err == nil {

@@ -88,7 +88,7 @@ func Restore(ctx context.Context, cfg *Config, in io.Reader) (err error) {
 	case cfg.MasterKey == "":
 		return errors.New("say with --master-key where the master key of the back-up is, such as file:/safe/master.key")
 	}
-	master, err := (&dataDir{}).masterKey(cfg.MasterKey)
+	master, err := (&dataDir{}).masterKeys(ctx, cfg)
 	if err != nil {
 		return err
 	}

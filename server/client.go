@@ -127,6 +127,12 @@ func (a *Admin) RotateKey(ctx context.Context, p signer.Purpose) (out signer.Key
 	return out, err
 }
 
+// RetireKey prepares the successor of a key that signs, and returns it; once every node knows it, it signs and the key is retired.
+func (a *Admin) RetireKey(ctx context.Context, id string) (successor signer.KeyInfo, err error) {
+	err = a.call(ctx, http.MethodPost, "/keys/retire", adminKeyRequest{ID: id}, &successor)
+	return successor, err
+}
+
 // RemoveKey takes a key out of the ring at once, and ends every session that needs it.
 func (a *Admin) RemoveKey(ctx context.Context, id string) error {
 	return a.call(ctx, http.MethodPost, "/keys/remove", adminKeyRequest{ID: id}, &struct{}{})

@@ -18,6 +18,7 @@ import (
 	"github.com/stint-sts/stint/arn"
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/iam/store"
+	"github.com/stint-sts/stint/signer"
 )
 
 // Config is the whole configuration of a stint server. Load makes one; every field has a row in settings.
@@ -53,7 +54,11 @@ type Config struct {
 	TLSKey       string
 	InsecureHTTP bool
 
-	MasterKey string // "file:PATH", "env:NAME" or "command:PROGRAM ARG…"; empty: file in the data directory
+	MasterKey         string // "file:PATH", "env:NAME" or "command:PROGRAM ARG…"; empty: file in the data directory
+	MasterKeyPrevious string // likewise; empty: none
+
+	KeyPublishDelay time.Duration
+	KeyRotateEvery  map[signer.Purpose]time.Duration
 
 	TokenSigning    string // "HS256", "EdDSA" or "ES256"
 	TokenSeal       bool
@@ -150,6 +155,12 @@ func settings() []setting {
 		text("tls.key", true, "", "PEM file with the private key of tls.cert", func(c *Config) *string { return &c.TLSKey }),
 		toggle("insecure-http", true, "serve without TLS on addresses that others can reach", func(c *Config) *bool { return &c.InsecureHTTP }),
 		text("master-key", true, "", "where the master key is: file:PATH, env:NAME or command:PROGRAM (default: master.key in the data directory)", func(c *Config) *string { return &c.MasterKey }),
+		text("master-key-previous", true, "", "where the master key before is, while it is being replaced: as master-key; see docs/operations.md", func(c *Config) *string { return &c.MasterKeyPrevious }),
+		duration("keys.publish-delay", "1m", time.Second, time.Hour, "how long a key of the ring is prepared before it signs; the same on all nodes, which look for it six times in that time", func(c *Config) *time.Duration { return &c.KeyPublishDelay }),
+		rotateEvery("token", "session tokens are signed", signer.TokenKey),
+		rotateEvery("derivation", "secret access keys are derived", signer.DerivationKey),
+		rotateEvery("sealing", "session tokens are encrypted", signer.SealingKey),
+		rotateEvery("identity", "identity tokens for third parties are signed", signer.IdentityPurposes()...),
 		choice("token.signing", false, "HS256", []string{"HS256", "EdDSA", "ES256"}, "algorithm of session tokens: HS256, EdDSA or ES256", func(c *Config) *string { return &c.TokenSigning }),
 		toggle("token.seal", false, "encrypt session tokens", func(c *Config) *bool { return &c.TokenSeal }),
 		prefix("key-prefix.long-lived", "AKIA", func(c *Config) *string { return &c.LongLivedPrefix }),
@@ -259,6 +270,25 @@ func duration(key, standard string, least, most time.Duration, usage string, fie
 		*field(c) = d
 		return nil
 	}}
+}
+
+// rotateEvery is how old the signing key of the purposes gets.
+func rotateEvery(name, use string, purposes ...signer.Purpose) setting {
+	var age time.Duration
+	s := duration("keys.rotate-every."+name, "2160h", 0, 10*365*24*time.Hour, "age at which the key with which "+use+" gets a successor; 0: only \"stint keys rotate\"",
+		func(*Config) *time.Duration { return &age })
+	set := s.set
+	s.set = func(c *Config, v string) error {
+		err := set(c, v)
+		for _, p := range purposes {
+			if c.KeyRotateEvery == nil {
+				c.KeyRotateEvery = make(map[signer.Purpose]time.Duration)
+			}
+			c.KeyRotateEvery[p] = age
+		}
+		return err
+	}
+	return s
 }
 
 func prefix(key, standard string, field func(*Config) *string) setting {

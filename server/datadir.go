@@ -1,21 +1,14 @@
 package server
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/stint-sts/stint/seal"
 )
 
 // Names below the data directory.
@@ -134,84 +127,6 @@ func (d *dataDir) Close() error { return d.lock.Close() }
 
 func (d *dataDir) file(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
-}
-
-// masterKey returns the key that seals what is at rest. source is "file:PATH", "env:NAME", "command:PROGRAM ARG…", or empty
-// for the file in the data directory, which is made on the first run and never again: a directory whose key is lost must not
-// be given a new one that cannot open it.
-func (d *dataDir) masterKey(source string) (*seal.Key, error) {
-	kind, rest, _ := strings.Cut(source, ":")
-	switch kind {
-	case "":
-		path := d.file(masterKeyFile)
-		if _, err := os.Stat(d.file(directoryFile)); errors.Is(err, fs.ErrNotExist) {
-			if err := createMasterKey(path); err != nil {
-				return nil, err
-			}
-		}
-		return readMasterKey(path)
-	case "file":
-		return readMasterKey(rest)
-	case "env":
-		return parseMasterKey("environment variable "+rest, os.Getenv(rest))
-	case "command":
-		argv := strings.Fields(rest)
-		if len(argv) == 0 {
-			return nil, errors.New("master-key: command: names no program")
-		}
-		out, err := exec.Command(argv[0], argv[1:]...).Output()
-		if err != nil {
-			return nil, fmt.Errorf("master-key: %s: %w", argv[0], err)
-		}
-		return parseMasterKey("output of "+argv[0], string(out))
-	default:
-		return nil, fmt.Errorf("master-key: %q is none of file:PATH, env:NAME, command:PROGRAM", kind)
-	}
-}
-
-// createMasterKey writes a random key unless the file exists already.
-func createMasterKey(path string) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	var key [seal.KeySize]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return err
-	}
-	return writeFileAtomic(path, []byte(base64.StdEncoding.EncodeToString(key[:])+"\n"))
-}
-
-func readMasterKey(path string) (*seal.Key, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
-	}
-	if tooOpen(info) {
-		return nil, fmt.Errorf("master key %s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
-	}
-	return parseMasterKey(path, string(raw))
-}
-
-// tooOpen reports whether others may read or change the file. Of a file that somebody else owns the group may: systemd and Kubernetes
-// hand secrets over as root's, readable through an access list or a group that the service alone is in.
-func tooOpen(info fs.FileInfo) bool {
-	allowed := fs.FileMode(0o700)
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
-		allowed |= 0o040
-	}
-	return info.Mode().Perm()&^allowed != 0
-}
-
-func parseMasterKey(where, text string) (*seal.Key, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err != nil || len(key) != seal.KeySize {
-		return nil, fmt.Errorf("master key in %s is not %d bytes of base64", where, seal.KeySize)
-	}
-	return seal.NewKey(key, rand.Reader)
 }
 
 // writeFileAtomic replaces the file at path by content, mode 0600: after a crash it holds either all of it or what was

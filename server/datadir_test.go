@@ -16,7 +16,7 @@ func TestOpenDataDir_FirstRunIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = d.Close() }()
-	if _, err := d.masterKey(""); err != nil {
+	if _, err := d.masterKey(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]os.FileMode{"": 0o700, markerFile: 0o600, masterKeyFile: 0o600, lockFile: 0o600} {
@@ -77,15 +77,15 @@ func TestMasterKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = d.Close() }()
-	first, err := d.masterKey("")
+	first, err := d.masterKey(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := d.masterKey("")
+	again, err := d.masterKey(t.Context(), "")
 	if err != nil || again.ID() != first.ID() {
 		t.Fatalf("the key changed between two reads: %v", err)
 	}
-	fromCommand, err := d.masterKey("command:cat " + d.file(masterKeyFile))
+	fromCommand, err := d.masterKey(t.Context(), "command:cat "+d.file(masterKeyFile))
 	if err != nil || fromCommand.ID() != first.ID() {
 		t.Errorf("from a command: %v", err)
 	}
@@ -96,14 +96,14 @@ func TestMasterKey(t *testing.T) {
 		{"command that fails", "command:false", "false"},
 		{"no command", "command:", "names no program"},
 	} {
-		if _, err := d.masterKey(row.source); err == nil || !strings.Contains(err.Error(), row.want) {
+		if _, err := d.masterKey(t.Context(), row.source); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
 	}
 	if err := os.Chmod(d.file(masterKeyFile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.masterKey(""); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := d.masterKey(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that others can read: %v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestMasterKey_IsNeverMadeForAnExistingDirectory(t *testing.T) {
 	if err := os.WriteFile(d.file(directoryFile), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.masterKey(""); err == nil {
+	if _, err := d.masterKey(t.Context(), ""); err == nil {
 		t.Error("a key was made")
 	}
 	if _, err := os.Stat(d.file(masterKeyFile)); err == nil {

@@ -46,7 +46,7 @@ func Migrate(ctx context.Context, m Migration) (_ *Migrated, err error) {
 		return nil, fmt.Errorf("from: %w", err)
 	}
 	opened = append(opened, from)
-	master, err := from.masterKey(m.MasterKey)
+	master, err := from.masterKey(ctx, m.MasterKey)
 	if err != nil {
 		return nil, err
 	}
@@ -132,11 +132,11 @@ func (p *place) close() error {
 	return err
 }
 
-func (p *place) masterKey(source string) (*seal.Key, error) {
+func (p *place) masterKey(ctx context.Context, source string) (*seal.Key, error) {
 	if p.data == nil && source == "" {
 		return nil, errors.New("the master key is not in the database: say where it is with --master-key")
 	}
-	return (&dataDir{path: p.path()}).masterKey(source)
+	return (&dataDir{path: p.path()}).masterKey(ctx, source)
 }
 
 func (p *place) path() string {

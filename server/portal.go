@@ -150,7 +150,7 @@ func (s *Server) openPortal(front *dispatch.Front) (*portal.Portal, error) {
 	}
 	cfg := portal.Config{
 		Front: front, SignIns: s.sts.SignIns(), Recorder: s.audit, Directory: s.directory,
-		Values: s.sessions, Sessions: s.sessions, Seal: s.master, Codes: s.loginCodes, Revoked: s.revoker.Revocations().Revoked,
+		Values: s.sessions, Sessions: s.sessions, Seal: s.signer, Codes: s.loginCodes, Revoked: s.revoker.Revocations().Revoked,
 		ServiceProvider: s.saml.ServiceProvider, PublicURL: func() string { return *s.issuers.public.Load() },
 		Title: c.Title, Methods: methods, Unsolicited: c.Unsolicited,
 		CommandLine: c.CommandLine, NoDeviceCodes: !c.DeviceCodes, Throttle: s.sessions, Lifetime: c.Lifetime, Idle: c.Idle, Log: s.log,

@@ -63,6 +63,7 @@ type Server struct {
 	table      *dispatch.Table
 	history    *dispatch.History
 	keyLoads   *keyLoads
+	leftBehind atomic.Bool // the master key in force is not this node's
 
 	dependencies *dependencies
 
@@ -101,12 +102,12 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-func (s *Server) openData(context.Context) (err error) {
+func (s *Server) openData(ctx context.Context) (err error) {
 	if s.data, err = openDataDir(s.cfg.DataDir); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.data.Close)
-	s.master, err = s.data.masterKey(s.cfg.MasterKey)
+	s.master, err = s.data.masterKeys(ctx, s.cfg)
 	return err
 }
 
@@ -164,19 +165,40 @@ func (s *Server) openSigner(ctx context.Context) (err error) {
 	s.signer, err = signer.Open(ctx, signer.Config{
 		Store: ringStore{s.store}, Master: s.master, Issuer: tokenIssuer,
 		Algorithm: s.cfg.TokenSigning, SealTokens: s.cfg.TokenSeal, TemporaryPrefix: s.cfg.TemporaryPrefix,
-		Now: time.Now, Rand: rand.Reader,
+		PublishDelay: s.cfg.KeyPublishDelay, RotateEvery: s.cfg.KeyRotateEvery, Now: time.Now, Rand: rand.Reader,
 	})
-	if errors.Is(err, seal.ErrWrongKey) && s.cfg.Database != "" {
-		return errors.New("the master key is not the one that the directory in the database was made with: give every node the same one with --master-key")
-	}
-	if errors.Is(err, seal.ErrWrongKey) {
-		return fmt.Errorf("the master key is not the one that %s was made with: give the right one with --master-key", s.data.path)
-	}
 	if err != nil {
-		return fmt.Errorf("key ring: %w", err)
+		return s.ringProblem(err)
 	}
 	s.issuers.Signer = s.signer
-	s.jobs = append(s.jobs, every(ringCheck, "key ring", s.log, s.signer.Maintain))
+	s.jobs = append(s.jobs, every(s.cfg.KeyPublishDelay/ringChecks, "key ring", s.log, s.maintainRing))
+	return nil
+}
+
+// ringProblem says what to do about a ring that does not open.
+func (s *Server) ringProblem(err error) error {
+	switch {
+	case errors.Is(err, signer.ErrFormerMaster):
+		return fmt.Errorf("%w: give that one with --master-key-previous and finish \"stint keys rewrap\"", err)
+	case errors.Is(err, seal.ErrWrongKey) && s.cfg.Database != "":
+		return fmt.Errorf("the master key is not the one of the directory in the database: give every node the same one with --master-key, and the one before "+
+			"with --master-key-previous while it is being replaced (%w)", err)
+	case errors.Is(err, seal.ErrWrongKey):
+		return fmt.Errorf("the master key is not the one of %s: give the right one with --master-key, and the one before with --master-key-previous while "+
+			"it is being replaced (%w)", s.data.path, err)
+	default:
+		return fmt.Errorf("key ring: %w", err)
+	}
+}
+
+// maintainRing notes whether this node was left behind when the master key was replaced: it goes on with what it has in memory, but
+// is not ready any more.
+func (s *Server) maintainRing(ctx context.Context) error {
+	err := s.signer.Maintain(ctx)
+	s.leftBehind.Store(errors.Is(err, seal.ErrWrongKey) || errors.Is(err, signer.ErrFormerMaster))
+	if err != nil {
+		return s.ringProblem(err)
+	}
 	return nil
 }
 
@@ -199,8 +221,8 @@ type sessionState interface {
 	session.Values
 }
 
-// ringCheck is how often a node looks whether the key ring has changed or a rotation is due.
-const ringCheck = 10 * time.Second
+// ringChecks is how often in the time that a key is prepared a node looks whether the key ring has changed or a rotation is due.
+const ringChecks = 6
 
 func (s *Server) openSessions(ctx context.Context) error {
 	if s.cfg.Redis == "" {
@@ -265,7 +287,7 @@ func (s *Server) openServices(context.Context) error {
 	s.saml = &samlService{Directory: s.directory, cfg: s.cfg.SAML, guard: s.sessions, signer: s.signer}
 	s.saml.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
 	s.sts = sts.New(sts.Config{Directory: s.directory, Minter: s.signer, Sessions: s.sessions, Identities: s.issuers, WebIdentities: identities, SAML: s.saml, Guard: s.sessions,
-		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.master, Devices: s.directory, Codes: s.codes, Revoker: s.revoker})
+		MaxChained: s.cfg.MaxChained, ManagementAccount: s.cfg.ManagementAccount, Sealer: s.signer, Devices: s.directory, Codes: s.codes, Revoker: s.revoker})
 	s.table = dispatch.NewTable(s.sts, s.iam)
 	return nil
 }
@@ -415,6 +437,12 @@ func (s *Server) checks() []check {
 		{"directory", s.directory.Ready},
 		{"sessions", s.sessions.Ping},
 		{"audit", func(context.Context) error { return s.audit.Healthy() }},
+		{"keys", func(context.Context) error {
+			if s.leftBehind.Load() {
+				return errors.New("the master key was replaced: start this node with the new one")
+			}
+			return nil
+		}},
 	}
 }
 

@@ -27,6 +27,7 @@ type memory struct {
 	sealed  []byte
 	version int64
 	saves   int
+	loads   int
 	err     error // of both methods, if set
 	refuse  bool  // SaveRing always comes too late
 
@@ -36,6 +37,7 @@ type memory struct {
 func (m *memory) LoadRing(context.Context) ([]byte, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.loads++
 	return bytes.Clone(m.sealed), m.version, m.err
 }
 
@@ -134,4 +136,15 @@ func mint(t testing.TB, s *signer.Signer, c *signer.Claims) *signer.Credentials 
 		t.Fatal(err)
 	}
 	return creds
+}
+
+// every is the same time to rotate for all keys that are rotated by themselves.
+func every(d time.Duration) map[signer.Purpose]time.Duration {
+	all := make(map[signer.Purpose]time.Duration)
+	for _, p := range signer.AllPurposes() {
+		if p != signer.SAMLKey {
+			all[p] = d
+		}
+	}
+	return all
 }

@@ -331,7 +331,7 @@ func TestIdentityKeys_RotateEvery(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	clock := newClock()
-	s := open(t, signer.Config{Now: clock.Now, RotateEvery: 24 * time.Hour})
+	s := open(t, signer.Config{Now: clock.Now, RotateEvery: every(24 * time.Hour)})
 	maintain := func(after time.Duration) string {
 		clock.add(after)
 		if err := s.Maintain(ctx); err != nil {
@@ -426,7 +426,7 @@ func TestIdentityKeys_SignNoSession(t *testing.T) {
 func TestIdentityKeys_Concurrency(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	s := open(t, signer.Config{Now: clock.Now, RotateEvery: time.Hour})
+	s := open(t, signer.Config{Now: clock.Now, RotateEvery: every(time.Hour)})
 	const steps = 24 // of ten minutes
 	turns := make([]chan struct{}, 4)
 	for i := range turns {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/secret"
 )
 
@@ -99,6 +100,9 @@ type keyRing struct {
 	version int64 // in the RingStore
 	infos   []KeyInfo
 	jwks    []byte
+
+	master *seal.Key // that seals the ring
+	former string    // ID of the master key that may have sealed other values; empty: none has
 
 	signing  *tokenKey
 	deriving *derivationKey

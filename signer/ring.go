@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/stint-sts/stint/seal"
 )
 
 // MaxLifetime is the longest that a session lives (36 hours: "GetSessionToken" in the STS API Reference).
@@ -22,6 +24,7 @@ var (
 	ErrNotPrepared  = errors.New("no key is prepared")
 	ErrNotPublished = errors.New("prepared key has not been published long enough")
 	ErrKeySigns     = errors.New("key is signing: rotate first")
+	ErrNotSigning   = errors.New("only a key that signs can be retired")
 )
 
 // Purpose is what a key of the ring is for. A key serves one purpose only.
@@ -108,6 +111,10 @@ const (
 type document struct {
 	Format int     `json:"format"`
 	Keys   []entry `json:"keys"`
+	// Former is the ID of the master key under which other values than the ring may still be sealed; empty: there are none.
+	Former string `json:"former,omitempty"`
+
+	master *seal.Key // seals the ring
 }
 
 type entry struct {
@@ -144,6 +151,15 @@ func (d *document) nextVersion(p Purpose) int {
 		}
 	}
 	return last + 1
+}
+
+// reseal lets master seal the ring, and what else is sealed from then on. It reports whether d changed.
+func (d *document) reseal(master *seal.Key) bool {
+	if d.master.ID() == master.ID() {
+		return false
+	}
+	d.Former, d.master = d.master.ID(), master
+	return true
 }
 
 // ensure makes the ring fit for use: on the first run every purpose gets a key that signs at once, for there is nobody yet who
@@ -220,6 +236,19 @@ func (d *document) retire(now time.Time) []KeyInfo {
 	return removed
 }
 
+// succeed prepares the successor of a key that signs, which retires it.
+func (d *document) succeed(id, tokenAlgorithm string, now time.Time, random io.Reader) (KeyInfo, bool, error) {
+	i := slices.IndexFunc(d.Keys, func(k entry) bool { return k.ID == id })
+	switch {
+	case i < 0:
+		return KeyInfo{}, false, fmt.Errorf("%w: %q", ErrNoKey, id)
+	case d.Keys[i].State != Signing:
+		return KeyInfo{}, false, fmt.Errorf("key %s is %s: %w", id, d.Keys[i].State, ErrNotSigning)
+	}
+	p := d.Keys[i].Purpose
+	return d.prepare(p, algorithmOf(p, tokenAlgorithm), now, random)
+}
+
 // remove takes the key out of use at once. Removing it again does nothing.
 func (d *document) remove(id string, now time.Time) error {
 	i := slices.IndexFunc(d.Keys, func(k entry) bool { return k.ID == id })
@@ -254,9 +283,9 @@ func (d *document) prune() {
 }
 
 // maintain does what is due at now: it removes keys that nothing needs, lets prepared keys sign that were published long enough,
-// and prepares a successor for each key that has signed for the time every (0: forever; a SAML key: always forever, because people have to
-// tell identity providers). It reports whether d changed.
-func (d *document) maintain(tokenAlgorithm string, delay, every time.Duration, now time.Time, random io.Reader) (bool, error) {
+// and prepares a successor for each key that has signed for the time that every has for its purpose (0: forever). It reports whether d
+// changed.
+func (d *document) maintain(tokenAlgorithm string, delay time.Duration, every map[Purpose]time.Duration, now time.Time, random io.Reader) (bool, error) {
 	changed := len(d.retire(now)) > 0
 	for _, p := range AllPurposes() {
 		if next := d.find(p, Prepared); next != nil {
@@ -269,7 +298,7 @@ func (d *document) maintain(tokenAlgorithm string, delay, every time.Duration, n
 			changed = true
 			continue
 		}
-		if k := d.find(p, Signing); every > 0 && k != nil && p != SAMLKey && !now.Before(k.SigningAt.Add(every)) {
+		if k := d.find(p, Signing); every[p] > 0 && k != nil && !now.Before(k.SigningAt.Add(every[p])) {
 			if _, _, err := d.prepare(p, algorithmOf(p, tokenAlgorithm), now, random); err != nil {
 				return false, err
 			}

@@ -85,6 +85,8 @@ func TestOpen_Refuses(t *testing.T) {
 		{"prefix in lower case", signer.Config{TemporaryPrefix: "asia"}, nil},
 		{"negative cache", signer.Config{TokenCacheSize: -1}, nil},
 		{"negative delay", signer.Config{PublishDelay: -1}, nil},
+		{"negative time to rotate", signer.Config{RotateEvery: map[signer.Purpose]time.Duration{signer.TokenKey: -1}}, nil},
+		{"SAML keys by schedule", signer.Config{RotateEvery: map[signer.Purpose]time.Duration{signer.SAMLKey: time.Hour}}, nil},
 		{"randomness ends", signer.Config{Rand: strings.NewReader("short")}, nil},
 	} {
 		cfg := complete(t, row.cfg)
@@ -337,7 +339,7 @@ func TestMaintain_RotatesBySchedule(t *testing.T) {
 	store := &memory{}
 	var nodes []*signer.Signer
 	for range 2 {
-		nodes = append(nodes, open(t, signer.Config{Store: store, Now: clock.Now, RotateEvery: 24 * time.Hour}))
+		nodes = append(nodes, open(t, signer.Config{Store: store, Now: clock.Now, RotateEvery: every(24 * time.Hour)}))
 	}
 	tick := func(d time.Duration) {
 		clock.add(d)
@@ -374,7 +376,7 @@ func TestMaintain_RotatesBySchedule(t *testing.T) {
 func TestMaintain_ForgetsOldKeys(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	s := open(t, signer.Config{Now: clock.Now, RotateEvery: time.Hour})
+	s := open(t, signer.Config{Now: clock.Now, RotateEvery: every(time.Hour)})
 	for range 500 {
 		clock.add(time.Hour)
 		if err := s.Maintain(t.Context()); err != nil {

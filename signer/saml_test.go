@@ -62,7 +62,7 @@ func TestSAMLKeys_Rotation(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	clock := newClock()
-	s := open(t, signer.Config{Now: clock.Now, RotateEvery: 24 * time.Hour})
+	s := open(t, signer.Config{Now: clock.Now, RotateEvery: every(24 * time.Hour)})
 	maintain := func(after time.Duration) string {
 		clock.add(after)
 		if err := s.Maintain(ctx); err != nil {

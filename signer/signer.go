@@ -23,6 +23,8 @@ var (
 	ErrRingChanged = errors.New("key ring changed in between")
 	// ErrRingWentBack tells that the store holds an older ring than the one in use: it was restored from a copy or tampered with.
 	ErrRingWentBack = errors.New("stored key ring is older than the one in use")
+	// ErrFormerMaster tells that values may still be sealed under a former master key, which is not given.
+	ErrFormerMaster = errors.New("values may still be sealed under the former master key")
 )
 
 // RingStore keeps the sealed key ring.
@@ -37,7 +39,7 @@ type RingStore interface {
 // Config says how a Signer works.
 type Config struct {
 	Store  RingStore // required
-	Master *seal.Key // required; seals the ring
+	Master *seal.Key // required; seals the ring. With a previous key, that one seals it on until Reseal.
 
 	Issuer    string // required; the URL in every token. Tokens of another issuer are refused, so a change ends all sessions.
 	Algorithm string // of new token keys: HS256 (default), EdDSA or ES256. Keys in the ring keep theirs until rotated.
@@ -46,10 +48,15 @@ type Config struct {
 	// sessions. Switching it off ends none, for sealed tokens are always accepted.
 	SealTokens bool
 
-	TemporaryPrefix string        // of temporary access key ids, four characters of A-Z2-7; default "ASIA"
-	TokenCacheSize  int           // verified tokens that are remembered, each of some 2 KB; default 8192
-	PublishDelay    time.Duration // a key is prepared this long before it signs, longer than nodes pause between Reloads; default 1 minute
-	RotateEvery     time.Duration // age of a signing key at which Maintain prepares its successor; default 0: never
+	TemporaryPrefix string // of temporary access key ids, four characters of A-Z2-7; default "ASIA"
+	TokenCacheSize  int    // verified tokens that are remembered, each of some 2 KB; default 8192
+
+	// PublishDelay is how long a key is prepared before it signs; default 1 minute. A node that has not looked into the store for half
+	// of it, because it was paused, does so before it signs or judges anything.
+	PublishDelay time.Duration
+	// RotateEvery is the age of a signing key at which Maintain prepares its successor. What it does not name stays. SAML keys are
+	// not to be rotated so: people have to tell identity providers.
+	RotateEvery map[Purpose]time.Duration
 
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
@@ -61,12 +68,16 @@ type Signer struct {
 	cache *tokenCache
 	ring  atomic.Pointer[keyRing]
 
-	updating sync.Mutex // one change of ring at a time
+	updating chan struct{} // one change of ring at a time
+	looked   atomic.Int64  // when the store was last asked, successfully or not: Unix time in nanoseconds
+
+	refreshing sync.Mutex // one refresh at a time
+	refreshed  time.Time  // under refreshing: when the last one ended
 }
 
 // Open loads the key ring from cfg.Store or, on the first run, creates it; of several nodes that do so at once all end with the
-// same ring. The error matches seal.ErrWrongKey if cfg.Master is not the key that sealed the ring and seal.ErrDamaged if the
-// ring was altered; neither overwrites it. If the configured algorithm differs from that of the signing token key, Open prepares
+// same ring. The error matches seal.ErrWrongKey if cfg.Master is not the key that sealed the ring, ErrFormerMaster if it lacks the
+// previous key and the last Reseal was not confirmed, and seal.ErrDamaged if the ring was altered; none of them overwrites it. If the configured algorithm differs from that of the signing token key, Open prepares
 // a key of the configured one.
 func Open(ctx context.Context, cfg Config) (*Signer, error) {
 	cfg.Algorithm = cmp.Or(cfg.Algorithm, HS256)
@@ -86,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signer: %w", err)
 	}
-	s := &Signer{cfg: cfg, cache: cache}
+	s := &Signer{cfg: cfg, cache: cache, updating: make(chan struct{}, 1)}
 	err = s.update(ctx, func(d *document, now time.Time) (bool, error) { return d.ensure(cfg.Algorithm, now, cfg.Rand) })
 	if err != nil {
 		return nil, err
@@ -102,8 +113,16 @@ func (cfg *Config) validate() error {
 		return fmt.Errorf("algorithm %q is not one of %s, %s, %s", cfg.Algorithm, HS256, EdDSA, ES256)
 	case len(cfg.TemporaryPrefix) != prefixLength || !isBase32(cfg.TemporaryPrefix):
 		return fmt.Errorf("access key id prefix %q is not four characters of A-Z2-7", cfg.TemporaryPrefix)
-	case cfg.PublishDelay < 0 || cfg.RotateEvery < 0:
-		return errors.New("a delay is negative")
+	case cfg.PublishDelay < 0:
+		return errors.New("the delay is negative")
+	}
+	for p, every := range cfg.RotateEvery {
+		switch {
+		case every < 0:
+			return fmt.Errorf("%s keys: the time to rotate them is negative", p)
+		case p == SAMLKey:
+			return errors.New("SAML keys are not rotated by themselves")
+		}
 	}
 	return nil
 }
@@ -113,7 +132,7 @@ func (cfg *Config) validate() error {
 // 12 digits, no ARN or entity, a life outside 0 to MaxLifetime, text that is not UTF-8), and ErrTokenTooLarge. The caller
 // refuses an access key id that exists (see NewAccessKeyID). The token's characters are those of base64url and the full stop.
 func (s *Signer) Mint(c *Claims) (*Credentials, error) {
-	ring := s.ring.Load()
+	ring := s.current(s.cfg.Now())
 	id, err := NewAccessKeyID(s.cfg.Rand, s.cfg.TemporaryPrefix, c.Account)
 	if err != nil {
 		return nil, fmt.Errorf("mint: %w", err)
@@ -154,18 +173,26 @@ func (s *Signer) token(ring *keyRing, c *Claims) (string, error) {
 // Verify checks that token is stint's own, unaltered and unexpired, and returns what it says, to be shared and not changed. The
 // caller compares AccessKeyID with the one that signed the request, and asks whether the session was revoked. The error matches
 // ErrInvalidToken, or ErrExpiredToken if nothing but the time is wrong: the claims are then returned with it, to check what they
-// are bound to. Neither error quotes the token. Verified tokens are remembered.
+// are bound to. Neither error quotes the token. Verified tokens are remembered. A token of a key that is not in the ring makes Verify
+// look into the store before it refuses; it does so at most once a second, whoever asks.
 func (s *Signer) Verify(token secret.String) (*Claims, error) {
 	text := token.Reveal()
 	if len(text) > MaxTokenSize { // before the cache hashes it
 		return nil, invalid("too large")
 	}
 	now := s.cfg.Now()
-	ring := s.ring.Load()
+	ring := s.current(now)
 	c := s.cache.get(text, ring.version)
 	if c == nil {
 		var err error
-		if c, err = ring.parse(text, s.cfg.SealTokens, now); err != nil {
+		c, err = ring.parse(text, s.cfg.SealTokens, now)
+		if _, unknown := errors.AsType[unknownKeyError](err); unknown {
+			if next := s.refresh(ring); next != ring {
+				ring = next
+				c, err = ring.parse(text, s.cfg.SealTokens, now)
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 		if now.Before(c.ExpiresAt) {
@@ -235,6 +262,16 @@ func (s *Signer) Retire(ctx context.Context) ([]KeyInfo, error) {
 	return removed, err
 }
 
+// RetireKey prepares the successor of a key that signs, and returns it. Once every node knows it, it signs, and the key is retired.
+// It returns an error matching ErrNoKey for an unknown id, and ErrNotSigning for a key that does not sign.
+func (s *Signer) RetireKey(ctx context.Context, id string) (successor KeyInfo, err error) {
+	err = s.update(ctx, func(d *document, now time.Time) (changed bool, err error) {
+		successor, changed, err = d.succeed(id, s.cfg.Algorithm, now, s.cfg.Rand)
+		return changed, err
+	})
+	return successor, err
+}
+
 // Remove takes a key out of the ring at once, as when it is known to others. Every session that needs it ends. It returns an
 // error matching ErrNoKey for an unknown id, and ErrKeySigns for a key that signs.
 func (s *Signer) Remove(ctx context.Context, id string) error {
@@ -267,8 +304,15 @@ const (
 // update loads the ring, lets change change it, and puts the result in use, after storing it if it changed. If another node
 // changed it in between, it starts over.
 func (s *Signer) update(ctx context.Context, change func(d *document, now time.Time) (bool, error)) error {
-	s.updating.Lock()
-	defer s.updating.Unlock()
+	select {
+	case s.updating <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("key ring: %w", ctx.Err())
+	}
+	defer func() {
+		s.looked.Store(s.cfg.Now().UnixNano())
+		<-s.updating
+	}()
 	for range updateAttempts {
 		err := s.tryUpdate(ctx, change)
 		if !errors.Is(err, ErrRingChanged) {
@@ -302,6 +346,7 @@ func (s *Signer) tryUpdate(ctx context.Context, change func(d *document, now tim
 	if err != nil {
 		return err
 	}
+	next.master, next.former = d.master, d.Former
 	if changed {
 		if err := s.save(ctx, d, version-1); err != nil {
 			return err
@@ -310,20 +355,32 @@ func (s *Signer) tryUpdate(ctx context.Context, change func(d *document, now tim
 	s.ring.Store(next)
 	return nil
 }
+
 func (s *Signer) load(ctx context.Context) (*document, int64, error) {
 	sealed, version, err := s.cfg.Store.LoadRing(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("load key ring: %w", err)
 	}
 	if version == 0 {
-		return &document{Format: ringFormat}, 0, nil
+		return &document{Format: ringFormat, master: s.cfg.Master}, 0, nil
 	}
-	plain, err := s.cfg.Master.Open(sealed, ringContext)
+	master, err := s.cfg.Master.Sealer(sealed)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open key ring: %w", err)
+	}
+	plain, err := master.Open(sealed, ringContext)
 	if err != nil {
 		return nil, 0, fmt.Errorf("open key ring: %w", err)
 	}
 	d, err := parseDocument(plain)
-	return d, version, err
+	if err != nil {
+		return nil, 0, err
+	}
+	if d.Former != "" && !master.Opens(d.Former) {
+		return nil, 0, fmt.Errorf("%w: %s", ErrFormerMaster, d.Former)
+	}
+	d.master = master
+	return d, version, nil
 }
 
 // CheckRing opens a sealed ring as Open would, and tells how many keys it holds.
@@ -350,7 +407,7 @@ func (s *Signer) save(ctx context.Context, d *document, version int64) error {
 	if err != nil {
 		return fmt.Errorf("encode key ring: %w", err)
 	}
-	sealed, err := s.cfg.Master.Seal(plain, ringContext)
+	sealed, err := d.master.Seal(plain, ringContext)
 	if err != nil {
 		return fmt.Errorf("seal key ring: %w", err)
 	}

@@ -23,6 +23,12 @@ var (
 	ErrTokenTooLarge = errors.New("session token would be too large")
 )
 
+// unknownKeyError is an ErrInvalidToken that a later ring may not give.
+type unknownKeyError struct{ reason string }
+
+func (e unknownKeyError) Error() string { return invalid(e.reason).Error() }
+func (e unknownKeyError) Unwrap() error { return ErrInvalidToken }
+
 // invalid returns an ErrInvalidToken with the reason, which must not quote the token.
 func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidToken, reason) }
 
@@ -57,7 +63,7 @@ func (r *keyRing) parse(token string, mustBeSealed bool, now time.Time) (*Claims
 		return r.parseSigned(plain, now)
 	}
 	if mustBeSealed {
-		return nil, invalid("not sealed by a key of this ring")
+		return nil, unknownKeyError{"not sealed by a key of this ring"}
 	}
 	return r.parseSigned(token, now)
 }
@@ -68,7 +74,7 @@ func (r *keyRing) parseSigned(token string, now time.Time) (*Claims, error) {
 	header, _, _ := strings.Cut(token, ".")
 	k := r.tokenKeys[header]
 	if k == nil {
-		return nil, invalid("header of no key of this ring")
+		return nil, unknownKeyError{"header of no key of this ring"}
 	}
 	w := new(wire)
 	if _, err := k.parser.ParseWithClaims(token, w, func(*jwt.Token) (any, error) { return k.public, nil }); err != nil {
@@ -83,7 +89,7 @@ func (r *keyRing) parseSigned(token string, now time.Time) (*Claims, error) {
 	}
 	derivation := r.derivationKeys[c.DerivationVersion]
 	if derivation == nil {
-		return nil, invalid("derivation key is not in the ring")
+		return nil, unknownKeyError{"derivation key is not in the ring"}
 	}
 	c.derived = &derivedKey{c.AccessKeyID, c.DerivationVersion, derivation.secretKey(c.AccessKeyID)}
 	return c, nil

@@ -68,6 +68,63 @@ func keysRotate(ctx context.Context, p program, args []string) error {
 	})
 }
 
+func keysRetire(ctx context.Context, p program, args []string) error {
+	f := newFlags(p, "keys retire")
+	print := f.output()
+	cfg, err := f.load(args, 1)
+	if err != nil {
+		return err
+	}
+	return withAdmin(ctx, cfg, func(a *server.Admin) error {
+		successor, err := a.RetireKey(ctx, f.Arg(0))
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintln(p.stderr, "This successor is prepared; it signs once every node has had the time to learn it. What the retired key signed stays valid.")
+		return print(successor, func(w io.Writer) { writeKeys(w, []signer.KeyInfo{successor}) })
+	})
+}
+
+// keysRewrap replaces the master key, on the installation of the node that it reaches: one run is enough for all nodes.
+func keysRewrap(ctx context.Context, p program, args []string) error {
+	f := newFlags(p, "keys rewrap")
+	o := server.RewrapOptions{}
+	f.IntVar(&o.Batch, "batch", 100, "records in one transaction, which other writes wait for; 1 to 1000")
+	f.DurationVar(&o.Pause, "pause", 0, "pause between two transactions")
+	f.BoolVar(&o.Check, "check", false, "change nothing: tell whether everything is sealed under the master key")
+	print := f.output()
+	cfg, err := f.load(args, 0)
+	if err != nil {
+		return err
+	}
+	o.Progress = func(r server.Rewrapped) {
+		_, _ = fmt.Fprintf(p.stderr, "%d values looked at, %d sealed anew\n", r.Values, r.Resealed)
+	}
+	return withAdmin(ctx, cfg, func(a *server.Admin) error {
+		done, err := a.Rewrap(ctx, o)
+		if err != nil {
+			return fmt.Errorf("%w (run the command again: it goes on where it stopped)", err)
+		}
+		if err := print(done, func(w io.Writer) { writeRewrapped(w, &done) }); err != nil {
+			return err
+		}
+		if done.Remaining > 0 {
+			return fmt.Errorf("%d records have values that the master key %s does not open: the previous one is still needed", done.Remaining, done.MasterKey)
+		}
+		if done.Former != "" {
+			return fmt.Errorf("the replacement of master key %s is not finished: run \"stint keys rewrap\"", done.Former)
+		}
+		return nil
+	})
+}
+
+func writeRewrapped(w io.Writer, r *server.Rewrapped) {
+	_, _ = fmt.Fprintf(w, "master key\t%s\nmaster key in force\t%s\nsealed values, without the key ring\t%d\nsealed anew\t%d\nrecords that do not open\t%d\n", r.MasterKey, r.InForce, r.Values, r.Resealed, r.Remaining)
+	for _, u := range r.Unopened {
+		_, _ = fmt.Fprintf(w, "\t%s\n", u)
+	}
+}
+
 func keysRemove(ctx context.Context, p program, args []string) error {
 	f := newFlags(p, "keys remove")
 	sure := f.Bool("end-its-sessions", false, "required: every session that needs the key ends at once")

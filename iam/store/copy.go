@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strconv"
 	"strings"
 
 	"github.com/stint-sts/stint/iam"
@@ -110,8 +111,11 @@ func copyRecords(source, target *tx, check func(iam.Record) error, further []iam
 }
 
 // each calls f with every record in order of the keys.
-func (t *tx) each(f func(iam.Record) error) error {
-	found, err := t.query(selectAll)
+func (t *tx) each(f func(iam.Record) error) error { return t.read(selectAll, nil, f) }
+
+// read calls f with every record that a statement finds.
+func (t *tx) read(text string, args []any, f func(iam.Record) error) error {
+	found, err := t.query(text, args...)
 	if err != nil {
 		return err
 	}
@@ -126,6 +130,29 @@ func (t *tx) each(f func(iam.Record) error) error {
 		}
 	}
 	return t.fail(found.Err())
+}
+
+// Scan returns up to limit records of the given kinds, in order of their keys, that come after the one with after's key; the zero Record
+// comes before all. It looks at as many further records as lie between. s is a store of this package.
+func Scan(ctx context.Context, s iam.Store, kinds []iam.Kind, after iam.Record, limit int) (found []iam.Record, err error) {
+	var q query
+	q.add("SELECT kind, ", columns, " FROM records WHERE (account, kind, parent, name) > (",
+		q.arg(after.Account), ", ", q.arg(string(after.Kind)), ", ", q.arg(after.Parent), ", ", q.arg(after.Name), ") AND kind IN (")
+	for i, k := range kinds {
+		if i > 0 {
+			q.add(", ")
+		}
+		q.add(q.arg(string(k)))
+	}
+	q.add(") ORDER BY account, kind, parent, name LIMIT ", strconv.Itoa(limit))
+	err = s.View(ctx, func(view iam.Tx) error {
+		found = nil
+		return transaction(view).read(q.text.String(), q.args, func(r iam.Record) error {
+			found = append(found, r)
+			return nil
+		})
+	})
+	return found, err
 }
 
 // copyIn adds a record with the version that it has.

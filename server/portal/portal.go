@@ -31,7 +31,6 @@ import (
 	"github.com/stint-sts/stint/federation/oidc"
 	"github.com/stint-sts/stint/federation/saml"
 	"github.com/stint-sts/stint/iam"
-	"github.com/stint-sts/stint/seal"
 	"github.com/stint-sts/stint/secret"
 	"github.com/stint-sts/stint/server/dispatch"
 	"github.com/stint-sts/stint/session"
@@ -63,6 +62,14 @@ type Sessions interface {
 	List(ctx context.Context, q session.Query) (session.Page, error)
 }
 
+// Sealer encrypts what the portal keeps of sign-ins; *signer.Signer is the one.
+type Sealer interface {
+	// Seal encrypts plaintext for the place that context names.
+	Seal(plaintext []byte, context string) ([]byte, error)
+	// Open decrypts what Seal made for the same context.
+	Open(sealed []byte, context string) ([]byte, error)
+}
+
 // Method is a way to sign in at an identity provider.
 type Method struct {
 	Provider arn.ARN // of a SAML or an OpenID Connect provider
@@ -83,7 +90,7 @@ type Config struct {
 	Directory  Directory
 	Values     session.Values
 	Sessions   Sessions
-	Seal       *seal.Key
+	Seal       Sealer
 	Codes      Codes
 
 	// ServiceProvider is stint as SAML providers know it.
