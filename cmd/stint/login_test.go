@@ -2,10 +2,13 @@ package main_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -109,13 +112,19 @@ type terminal struct {
 func newTerminal(t *testing.T, roles ...string) *terminal {
 	t.Helper()
 	n := start(t, filepath.Join(t.TempDir(), "data"), "--account-id", "111122223333")
-	root := n.root()
+	people(n, n.root(), roles...)
+	return newHome(t, n)
+}
+
+// people makes alice.
+func people(n *node, root *client, roles ...string) {
+	t := n.t
+	t.Helper()
 	root.user(n, "alice", "")
 	root.must(root.iam.CreateLoginProfile(t.Context(), &iam.CreateLoginProfileInput{UserName: aws.String("alice"), Password: aws.String(alicesPassword)}))
 	for _, name := range roles {
 		root.role(name, trustFor("arn:aws:iam::111122223333:user/alice"))
 	}
-	return newHome(t, n)
 }
 
 // newHome is a computer that nobody has used, with stint in a directory whose name shells have to be told about.
@@ -503,5 +512,35 @@ func TestLogin_AtAHostileServer(t *testing.T) {
 				t.Errorf("the config file is %s, %v", text, err)
 			}
 		})
+	}
+}
+
+// As in a company: HTTPS, by an authority of its own.
+func TestLogin_OverTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	ca, caKey := certify(t, file("ca"), &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
+	certify(t, file("server"), &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature}, ca, caKey)
+	data := filepath.Join(t.TempDir(), "data")
+	plain := start(t, data, "--account-id", "111122223333")
+	people(plain, plain.root(), "deploy")
+	plain.stop()
+	n := start(t, data, "--tls-cert", file("server.pem"), "--tls-key", file("server.key"))
+	m, alice := newHome(t, n), newPerson(n)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	alice.client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+
+	m.refuses("cannot be reached", "login", "--no-browser", "--endpoint-url", n.url)
+	c := m.begin([]string{"BROWSER=true", "AWS_CA_BUNDLE=" + file("ca.pem")}, "login", "--endpoint-url", n.url, "--role", "deploy")
+	page := alice.signIn(c.says(`(https://\S+/portal/cli\?\S+)`)[1], "Let the command line in?")
+	alice.want(http.MethodPost, "/portal/cli", fieldsOf(page, "answer", "allow"), "Go on in your terminal")
+	c.ends(0)
+	if _, stderr, code := m.process("stint"); code != 0 { // the profile knows the authority
+		t.Error(stderr)
+	}
+	if text, err := os.ReadFile(m.config()); err != nil || !strings.Contains(string(text), "\nca_bundle = "+file("ca.pem")+"\n") {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
