@@ -221,11 +221,10 @@ func (s *Service) GetAccessKeyLastUsed(
 		if err != nil {
 			return nil, err
 		}
+		use, err := lastUsed(tx, Use{ID: k.ID, At: k.LastUsed, Service: k.LastUsedService, Region: k.LastUsedRegion})
 		return &GetAccessKeyLastUsedOutput{UserName: o.name(), AccessKeyLastUsed: AccessKeyLastUsed{
-			LastUsedDate: k.LastUsed,
-			ServiceName:  cmp.Or(k.LastUsedService, notUsed),
-			Region:       cmp.Or(k.LastUsedRegion, notUsed),
-		}}, nil
+			LastUsedDate: use.At, ServiceName: cmp.Or(use.Service, notUsed), Region: cmp.Or(use.Region, notUsed),
+		}}, err
 	})
 }
 

@@ -898,7 +898,7 @@ func TestDirectory_LastUsed(t *testing.T) {
 	w.Used(userKey, "s3", "late", at.Add(-time.Hour)) // came late
 	w.Used(roleID, "sts", "us-east-1", at)
 	w.Used("AKIADELETEDMEANWHILE", "sts", "us-east-1", at)
-	for i := range 300 { // more than one batch
+	for i := range 3000 { // more than one batch
 		w.Used(fmt.Sprintf("AKIA%016d", i), "sts", "us-east-1", at)
 	}
 	stop := func() {
@@ -910,17 +910,20 @@ func TestDirectory_LastUsed(t *testing.T) {
 		}
 	}
 	stop()
-	key, role := lastUses(t, w)
-	if !key.LastUsed.Equal(at.Add(time.Minute)) || key.LastUsedService != "iam" || key.LastUsedRegion != "eu-west-1" {
-		t.Errorf("key: %v %s %s", key.LastUsed, key.LastUsedService, key.LastUsedRegion)
+	want := map[string]iam.Use{
+		userKey: {ID: userKey, At: at.Add(time.Minute), Service: "iam", Region: "eu-west-1"},
+		roleID:  {ID: roleID, At: at, Service: "sts", Region: "us-east-1"},
 	}
-	if !role.LastUsed.Equal(at) || role.LastUsedRegion != "us-east-1" || role.Trust != trustIn(account) {
-		t.Errorf("role: %+v", role)
+	if diff := cmp.Diff(want, lastUses(t, w)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	w.Used(userKey, "sts", "us-east-1", at) // earlier than what is written
 	stop()
-	if key, _ := lastUses(t, w); key.LastUsedService != "iam" {
-		t.Errorf("an earlier use was written over a later one: %+v", key.LastUsed)
+	w.Used(roleID, "iam\x00", strings.Repeat("r", 1000), at.Add(time.Second)) // a credential scope that no database should meet
+	stop()
+	want[roleID] = iam.Use{ID: roleID, At: at.Add(time.Second)}
+	if diff := cmp.Diff(want, lastUses(t, w)); diff != "" {
+		t.Errorf("later (-want +got):\n%s", diff)
 	}
 	views := w.store.views.Load()
 	w.picture(w.Directory)
@@ -943,37 +946,36 @@ func TestDirectory_Run(t *testing.T) {
 		})
 		at := time.Now()
 		w.Used(roleID, "sts", "us-east-1", at)
-		time.Sleep(59 * time.Second)
-		if _, role := lastUses(t, w); !role.LastUsed.IsZero() {
-			t.Errorf("written at once: %v", role.LastUsed)
+		time.Sleep(61 * time.Second)
+		if got := lastUses(t, w)[roleID].At; !got.Equal(at) {
+			t.Errorf("after a minute: last use %v, want %v", got, at)
 		}
-		time.Sleep(2 * time.Second)
-		if _, role := lastUses(t, w); !role.LastUsed.Equal(at) {
-			t.Errorf("after a minute: last use %v, want %v", role.LastUsed, at)
-		}
-		w.Used(roleID, "sts", "us-east-1", time.Now())
+		later := time.Now()
+		w.Used(roleID, "sts", "us-east-1", later)
 		cancel()
 		wg.Wait()
-		if _, role := lastUses(t, w); !role.LastUsed.Equal(at.Add(61 * time.Second)) {
-			t.Errorf("after the end: last use %v", role.LastUsed)
+		if got := lastUses(t, w)[roleID].At; !got.Equal(later) {
+			t.Errorf("after the end: last use %v, want %v", got, later)
 		}
 	})
 }
 
-func lastUses(t *testing.T, w *world) (key iam.AccessKey, role iam.Role) {
+// lastUses reads what was noted, and shows that the records are as they were made.
+func lastUses(t *testing.T, w *world) (noted map[string]iam.Use) {
 	t.Helper()
-	err := w.View(t.Context(), func(tx iam.Tx) error {
-		k, errKey := tx.ByID(iam.KindAccessKey, userKey)
-		r, errRole := tx.ByID(iam.KindRole, roleID)
-		if err := errors.Join(errKey, errRole); err != nil {
-			return err
+	err := w.View(t.Context(), func(tx iam.Tx) (err error) {
+		for kind, id := range map[iam.Kind]string{iam.KindAccessKey: userKey, iam.KindRole: roleID} {
+			if r, err := tx.ByID(kind, id); err != nil || r.Version != 1 {
+				t.Errorf("%s: version %d, %v", id, r.Version, err)
+			}
 		}
-		return errors.Join(json.Unmarshal(k.Body, &key), json.Unmarshal(r.Body, &role))
+		noted, err = tx.Uses(userKey, roleID, "AKIADELETEDMEANWHILE", "AKIA0000000000000001")
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key, role
+	return noted
 }
 
 // TestDirectory_ForeignWrites writes to the store behind the directory's back, as a command line tool does.

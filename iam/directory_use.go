@@ -2,11 +2,14 @@ package iam
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxUses bounds how many keys and roles wait to have their last use written down; more are forgotten, and that is logged.
@@ -15,8 +18,8 @@ const maxUses = 100_000
 // maxScope bounds the service and region of a use, which come from the credential scope that the client chose.
 const maxScope = 64
 
-// flushBatch is how many last uses one transaction writes, so that it holds up other writers for some milliseconds only.
-const flushBatch = 128
+// flushBatch is how many last uses one transaction writes, so that on SQLite it holds up other writers for some milliseconds only.
+const flushBatch = 1000
 
 // flushTimeout bounds the last flush, after the program was told to stop.
 const flushTimeout = 10 * time.Second
@@ -24,30 +27,24 @@ const flushTimeout = 10 * time.Second
 // foreignInterval is how often the store is asked for writes of other processes.
 const foreignInterval = time.Second
 
-// lastUse is where and when a key or role was last used.
-type lastUse struct {
-	at              time.Time
-	service, region string
-}
-
 // lastUses are the uses that were not written down yet, by access key id or role id.
 type lastUses struct {
 	mu      sync.Mutex
-	last    map[string]lastUse
+	last    map[string]Use
 	dropped int
 }
 
 // Used notes that a long-lived access key, a role, or by its unique id a user's password was used. It is written to the store within FlushInterval, by Run; the
 // caller waits for nothing.
 func (d *Directory) Used(id, service, region string, at time.Time) {
-	d.uses.note(id, lastUse{at: at, service: service, region: region})
+	d.uses.note(id, Use{At: at, Service: service, Region: region})
 }
 
-func (u *lastUses) note(id string, latest lastUse) {
+func (u *lastUses) note(id string, latest Use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	old, known := u.last[id]
-	if known && !latest.at.After(old.at) {
+	if known && !latest.At.After(old.At) {
 		return
 	}
 	if !known {
@@ -57,25 +54,26 @@ func (u *lastUses) note(id string, latest lastUse) {
 		}
 		id = strings.Clone(id)
 	}
-	latest.service, latest.region = kept(old.service, latest.service), kept(old.region, latest.region)
+	latest.ID, latest.Service, latest.Region = id, kept(old.Service, latest.Service), kept(old.Region, latest.Region)
 	if u.last == nil {
-		u.last = make(map[string]lastUse)
+		u.last = make(map[string]Use)
 	}
 	u.last[id] = latest
 }
 
-// kept is a copy of text that holds no request in memory: the old one if it is the same.
+// kept is a copy of text that holds no request in memory: the old one if it is the same. Text that no client of AWS sends, and not
+// every database keeps, is left out.
 func kept(old, text string) string {
 	switch {
 	case old == text:
 		return old
-	case len(text) > maxScope:
+	case len(text) > maxScope, !utf8.ValidString(text), strings.ContainsFunc(text, unicode.IsControl):
 		return ""
 	}
 	return strings.Clone(text)
 }
 
-func (u *lastUses) take() (last map[string]lastUse, dropped int) {
+func (u *lastUses) take() (last map[string]Use, dropped int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	last, dropped = u.last, u.dropped
@@ -91,7 +89,7 @@ func (d *Directory) Run(ctx context.Context) error {
 		defer follower.Wait()
 		follower.Go(func() { d.follow(ctx) })
 	}
-	flush := time.NewTicker(d.flushInterval)
+	flush := time.NewTimer(rand.N(d.flushInterval)) // nodes that start together take turns from then on
 	defer flush.Stop()
 	look := time.NewTicker(foreignInterval)
 	defer look.Stop()
@@ -99,6 +97,7 @@ func (d *Directory) Run(ctx context.Context) error {
 		select {
 		case <-flush.C:
 			d.flushOrLog(ctx)
+			flush.Reset(d.flushInterval)
 		case <-look.C:
 			if err := d.Refresh(ctx); err != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "look for foreign writes to the directory", "error", err)
@@ -120,79 +119,50 @@ func (d *Directory) flushOrLog(ctx context.Context) {
 
 // flush writes down the uses that were noted so far; those that it cannot write wait for the next time.
 func (d *Directory) flush(ctx context.Context) error {
-	waiting, dropped := d.uses.take()
+	last, dropped := d.uses.take()
 	if dropped > 0 {
 		d.log.WarnContext(ctx, "last uses forgotten", "count", dropped)
 	}
-	batch := make(map[string]lastUse, flushBatch)
-	for id, u := range waiting {
-		batch[id] = u
-		delete(waiting, id)
-		if len(batch) < flushBatch && len(waiting) > 0 {
-			continue
-		}
-		if err := d.writeUses(ctx, batch); err != nil {
-			for _, unwritten := range []map[string]lastUse{batch, waiting} {
-				for id, u := range unwritten {
-					d.uses.note(id, u)
-				}
+	waiting := slices.Collect(maps.Values(last))
+	for len(waiting) > 0 {
+		batch := waiting[:min(flushBatch, len(waiting))]
+		// Not by Update: last uses are in no cached value, and forgetting every key and role in use would defeat the cache.
+		if err := d.store.NoteUses(ctx, d.now(), batch); err != nil {
+			for _, u := range waiting {
+				d.uses.note(u.ID, u)
 			}
 			return err
 		}
-		clear(batch)
+		waiting = waiting[len(batch):]
 	}
 	return nil
 }
 
-// writeUses bypasses Update: last uses are in no cached value, and invalidating every key and role in use would defeat the
-// cache.
-func (d *Directory) writeUses(ctx context.Context, batch map[string]lastUse) error {
-	now := d.now()
-	return d.store.Update(ctx, func(tx Tx) error {
-		for id, u := range batch {
-			if err := writeUse(tx, id, u, now); err != nil && !errors.Is(err, ErrNotFound) { // deleted meanwhile
-				return fmt.Errorf("last use of %s: %w", id, err)
-			}
-		}
-		return nil
-	})
+// lastUsed is the later of what a record says, as older releases wrote it there, and what was noted since.
+func lastUsed(tx Tx, recorded Use) (Use, error) {
+	noted, err := tx.Uses(recorded.ID)
+	if u, ok := noted[recorded.ID]; ok && u.At.After(recorded.At) {
+		return u, nil
+	}
+	return recorded, err
 }
 
-func writeUse(tx Tx, id string, u lastUse, now time.Time) error {
-	k, err := byID[AccessKey](tx, id)
-	if err == nil {
-		if !u.supersedes(k.LastUsed, now) {
-			return nil
+// findSignIns brings PasswordLastUsed of users that are to be shown up to date.
+func findSignIns(tx Tx, users ...*User) error {
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	noted, err := tx.Uses(ids...)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		if at := noted[u.ID].At; at.After(u.PasswordLastUsed) {
+			u.PasswordLastUsed = at
 		}
-		k.LastUsed, k.LastUsedService, k.LastUsedRegion = u.at, u.service, u.region
-		return put(tx, k)
 	}
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	user, err := byID[User](tx, id)
-	if err == nil {
-		if !u.supersedes(user.PasswordLastUsed, now) {
-			return nil
-		}
-		user.PasswordLastUsed = u.at
-		return put(tx, user)
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	r, err := byID[Role](tx, id)
-	if err != nil || !u.supersedes(r.LastUsed, now) {
-		return err
-	}
-	r.LastUsed, r.LastUsedRegion = u.at, u.region
-	return put(tx, r)
-}
-
-// supersedes reports whether u is later than what was written down. A time that lies in the future comes from a clock that was
-// set back since, and does not count.
-func (u lastUse) supersedes(written, now time.Time) bool {
-	return u.at.After(written) || written.After(now)
+	return nil
 }
 
 // Refresh forgets everything that was read from the store if another process has written to it since the last call. Run calls

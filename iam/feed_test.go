@@ -55,6 +55,13 @@ func (s *sharedStore) Update(ctx context.Context, f func(iam.Tx) error) error {
 	return err
 }
 
+func (s *sharedStore) NoteUses(ctx context.Context, now time.Time, uses []iam.Use) error {
+	if s.down.Load() {
+		return iam.ErrUnavailable
+	}
+	return s.Store.NoteUses(ctx, now, uses)
+}
+
 type announcingTx struct {
 	iam.Tx
 	next    iam.FeedPosition

@@ -92,11 +92,16 @@ func (s *Service) GetGroup(ctx context.Context, c *authn.Caller, in *GetGroupInp
 			return nil, err
 		}
 		out := &GetGroupOutput{Group: wireGroup(g), PageOutput: next}
-		for _, m := range members {
-			u, err := byID[User](tx, m.UserID)
-			if err != nil {
+		users := make([]*User, len(members))
+		for i, m := range members {
+			if users[i], err = byID[User](tx, m.UserID); err != nil {
 				return nil, err
 			}
+		}
+		if err := findSignIns(tx, users...); err != nil {
+			return nil, err
+		}
+		for _, u := range users {
 			out.Users = append(out.Users, wireUser(u, true))
 		}
 		return out, nil

@@ -141,6 +141,9 @@ func ownerInfo(tx Tx, d *MFADevice) (*UserInfo, error) {
 		return &UserInfo{UserID: a.ID, ARN: arn.Root(a.ID), CreateDate: a.CreateDate}, nil
 	}
 	u, err := byID[User](tx, d.Owner)
+	if err == nil {
+		err = findSignIns(tx, u)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type User struct {
 	Name             string
 	Path             string
 	CreateDate       time.Time
-	PasswordLastUsed time.Time // zero: never
+	PasswordLastUsed time.Time // as releases noted it that kept no Use; zero: never
 	Boundary         string    // policy ARN; empty: none
 	Tags             []Tag
 }
@@ -68,7 +68,7 @@ type Role struct {
 	Trust    string
 	TrustIDs map[string]string
 
-	LastUsed       time.Time // zero: never
+	LastUsed       time.Time // as releases noted it that kept no Use; zero: never
 	LastUsedRegion string
 }
 
@@ -118,8 +118,8 @@ type AccessKey struct {
 	Owner           string // unique id of the user; the account id for root
 	Active          bool
 	CreateDate      time.Time
-	SealedSecret    []byte // the secret access key, sealed for context "access-key/" + ID
-	LastUsed        time.Time
+	SealedSecret    []byte    // the secret access key, sealed for context "access-key/" + ID
+	LastUsed        time.Time // as releases noted it that kept no Use; zero: never
 	LastUsedService string
 	LastUsedRegion  string
 }

@@ -46,7 +46,11 @@ func wireRole(tx Tx, r *Role, brief bool) (RoleInfo, error) {
 	}
 	if !brief {
 		info.PermissionsBoundary, info.Tags = wireBoundary(r.Boundary), r.Tags
-		info.RoleLastUsed = &RoleLastUsed{LastUsedDate: r.LastUsed, Region: r.LastUsedRegion}
+		use, err := lastUsed(tx, Use{ID: r.ID, At: r.LastUsed, Region: r.LastUsedRegion})
+		if err != nil {
+			return RoleInfo{}, err
+		}
+		info.RoleLastUsed = &RoleLastUsed{LastUsedDate: use.At, Region: use.Region}
 	}
 	return info, nil
 }

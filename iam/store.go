@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/stint-sts/stint/authn"
 )
@@ -61,6 +62,23 @@ type Query struct {
 	Limit      int    // at most so many records; 0 means no limit
 }
 
+// Use is when and for what an access key, a role or a user's password was last used. It is no part of the record: nothing that is
+// remembered depends on it, and noting it waits for no other writer.
+type Use struct {
+	ID              string // unique id of the access key, the role or the user
+	At              time.Time
+	Service, Region string
+}
+
+// Supersedes reports whether u takes the place of what was noted before. The latest does; but what lies far ahead of now comes from a
+// clock that was set back since, and does not count.
+func (u Use) Supersedes(noted, now time.Time) bool {
+	return u.At.After(noted) || noted.After(now.Add(MaxAhead))
+}
+
+// MaxAhead is how far a use may seem to lie in the future: as far as the clocks of clients and nodes may differ.
+const MaxAhead = 15 * time.Minute
+
 // ErrNotFound tells that a record does not exist. It matches authn.ErrUnknown.
 var ErrNotFound = fmt.Errorf("no such record: %w", authn.ErrUnknown)
 
@@ -78,6 +96,9 @@ type Store interface {
 	// Update runs f in a serializable transaction and commits it durably when f returns nil. It may run f again after a
 	// serialization failure, so f has no effects outside of tx. Otherwise f's error is returned and nothing is changed.
 	Update(ctx context.Context, f func(Tx) error) error
+	// NoteUses notes those uses that supersede what was noted for their ids; ids that no access key, role or user has are passed over. All
+	// are noted or none. Nobody's Update waits for it or fails by it, and it is no change that a Feed tells of.
+	NoteUses(ctx context.Context, now time.Time, uses []Use) error
 	// Close releases the store.
 	Close() error
 }
@@ -95,6 +116,8 @@ type Tx interface {
 	// Put creates r (Version 0) or replaces the record that has r's key, if its version is still r.Version; r.Name may be
 	// changed by giving ID (rename). It returns ErrConflict when the key or ID exists already, or the version differs.
 	Put(r Record) error
-	// Delete removes a record by its key, or returns ErrNotFound.
+	// Uses returns what was noted last for each of the ids that anything was noted for.
+	Uses(ids ...string) (map[string]Use, error)
+	// Delete removes a record by its key, with what was noted of its use, or returns ErrNotFound.
 	Delete(kind Kind, account, parent, name string) error
 }

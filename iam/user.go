@@ -105,7 +105,8 @@ func (s *Service) GetUser(ctx context.Context, c *authn.Caller, in *GetUserInput
 			return nil, err
 		}
 		if o.user != nil {
-			return &GetUserOutput{User: wireUser(o.user, false)}, nil
+			err := findSignIns(tx, o.user)
+			return &GetUserOutput{User: wireUser(o.user, false)}, err
 		}
 		account, err := get[Account](tx, "", "", o.id)
 		if err != nil {
@@ -135,6 +136,9 @@ func (s *Service) ListUsers(ctx context.Context, c *authn.Caller, in *ListUsersI
 		}
 		users, next, err := page(tx, Query{Account: c.Account, PathPrefix: in.PathPrefix}, in.PageInput, byName[*User])
 		if err != nil {
+			return nil, err
+		}
+		if err := findSignIns(tx, users...); err != nil {
 			return nil, err
 		}
 		out := &ListUsersOutput{PageOutput: next}

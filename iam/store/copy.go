@@ -104,6 +104,9 @@ func copyRecords(source, target *tx, check func(iam.Record) error, further []iam
 	if err != nil {
 		return copied, err
 	}
+	if err := copyUses(source, target); err != nil {
+		return copied, err
+	}
 	if read.count != written.count || read.sum() != written.sum() {
 		return copied, fmt.Errorf("%w: %d records of %d", errCopy, read.count, written.count)
 	}

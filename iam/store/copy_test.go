@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,6 +28,9 @@ func fillSome(t *testing.T, s iam.Store) {
 		return errors.Join(errs...)
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.NoteUses(t.Context(), time.Now(), []iam.Use{{ID: "AROA1", At: time.Unix(1, 2), Service: "sts", Region: "é"}, {ID: "AROA2", At: time.Unix(3, 4)}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -62,7 +66,11 @@ func TestCopy(t *testing.T) {
 			if roles != 20 || links != 20 {
 				t.Errorf("%s counts %d roles and %d attachments", name, roles, links)
 			}
-			return errors.Join(err, err2)
+			uses, err3 := tx.Uses("AROA0", "AROA1", "AROA2")
+			if len(uses) != 2 || !uses["AROA1"].At.Equal(time.Unix(1, 2)) || uses["AROA1"].Region != "é" {
+				t.Errorf("%s has the uses %v", name, uses)
+			}
+			return errors.Join(err, err2, err3)
 		})
 		if err != nil {
 			t.Error(err)

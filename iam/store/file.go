@@ -225,6 +225,9 @@ func (c *conn) query(ctx context.Context, text string, args ...any) (rows, error
 // explain implements session.
 func (c *conn) explain(err error) error { return explain(err) }
 
+// uses implements session.
+func (c *conn) uses() *useStatements { return &sqliteUses }
+
 // explain gives SQLite's errors the names of this package.
 func explain(err error) error {
 	failure, ok := errors.AsType[*sqlite.Error](err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,9 +29,9 @@ func TestQueryPlans(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for text, args := range statements() {
+			for text, args := range statements(sqliteUses) {
 				for _, step := range plan(t, c, text, args) {
-					if strings.Contains(step, "SCAN") {
+					if strings.Contains(step, "SCAN") && !strings.Contains(step, "json_each") && step != "SCAN u" { // the arguments
 						t.Errorf("%s\n\tplan: %s", text, step)
 					}
 				}
@@ -63,12 +64,14 @@ func TestQueryPlans_Order(t *testing.T) {
 }
 
 // statements are all texts that a transaction runs, with arguments.
-func statements() map[string][]any {
-	all := map[string][]any{}
+func statements(uses useStatements) map[string][]any {
+	all := map[string][]any{uses.note: {`[{"id":"AROA","at":1,"service":"","region":""}]`, 1}, uses.find: {`["AROA"]`}, uses.forget: {"AROA"}}
 	for text, n := range map[string]int{
 		selectByKey: 4, selectByID: 2, selectName: 4, updateRecord: 8, deleteRecord: 4, insertRecord: 8, addTally: 4, dropTally: 3,
 	} {
-		all[text] = make([]any, n)
+		for i := range n {
+			all[text] = append(all[text], any(strconv.Itoa(i)))
+		}
 	}
 	for _, target := range []string{"", "P"} {
 		for _, account := range []string{"", "1"} {

@@ -147,6 +147,25 @@ func (p *Postgres) update(ctx context.Context, f func(iam.Tx) error) error {
 	return t.commit()
 }
 
+// NoteUses notes last uses. It takes no turn among the writers: what it changes they only ever delete, and they pass over what it
+// holds.
+func (p *Postgres) NoteUses(ctx context.Context, now time.Time, uses []iam.Use) error {
+	c, run, end, err := p.begin(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED")
+	if err != nil {
+		return fmt.Errorf("note uses: %w", err)
+	}
+	defer end()
+	t := &tx{ctx: ctx, run: run, conn: c, writes: true}
+	defer t.rollback()
+	if err := p.checkCompatible(t); err != nil {
+		return fmt.Errorf("note uses: %w", err)
+	}
+	if err := t.noteUses(now, uses); err != nil {
+		return err
+	}
+	return t.commit()
+}
+
 // writeLock is the advisory lock that a writer holds ("stint" and 1). A database has its own; installations in several schemas of
 // one database share it and are none the worse.
 const writeLock = 0x7374696e_74000001

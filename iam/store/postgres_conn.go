@@ -304,6 +304,9 @@ func (c *pgConn) query(ctx context.Context, text string, args ...any) (rows, err
 // explain implements session.
 func (c *pgConn) explain(err error) error { return explainPostgres(err) }
 
+// uses implements session.
+func (c *pgConn) uses() *useStatements { return &postgresUses }
+
 // byteaOID is the type of binary columns; they travel as they are, everything else as text.
 const byteaOID = 17
 

@@ -57,6 +57,13 @@ CREATE TABLE changes (
 	touched TEXT   NOT NULL
 );
 INSERT INTO changes (version, mark, touched) VALUES (1, 0, '[]');
+`}, {compatible: 1, sql: `
+CREATE TABLE uses (
+	id      TEXT   COLLATE "C" PRIMARY KEY,
+	at      BIGINT NOT NULL,
+	service TEXT   NOT NULL,
+	region  TEXT   NOT NULL
+);
 `}}
 
 // beginMigration begins a transaction that no writer and no other migration runs beside. It may take as long as an index of a

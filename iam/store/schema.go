@@ -21,6 +21,9 @@ const applicationID = 0x73746e74
 //
 // tallies answer Count for the two sets that grow with the directory, so that a quota check costs the same at 10 and at
 // 1,000,000 roles: the top-level objects of a kind in an account (target ""), and the links of a kind to a target.
+//
+// uses holds the last uses (iam.Use), with their time in nanoseconds since 1970, apart from the records: their version, which
+// writers compare, stays what it is.
 var migrations = []string{`
 CREATE TABLE records (
 	account TEXT    NOT NULL,
@@ -44,10 +47,17 @@ CREATE TABLE tallies (
 	n       INTEGER NOT NULL,
 	PRIMARY KEY (kind, target, account)
 ) STRICT, WITHOUT ROWID;
+`, `
+CREATE TABLE uses (
+	id      TEXT    NOT NULL PRIMARY KEY,
+	at      INTEGER NOT NULL,
+	service TEXT    NOT NULL,
+	region  TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
 `}
 
 // tables are all tables of the newest version, in order.
-var tables = []string{"migrations", "records", "tallies"}
+var tables = []string{"migrations", "records", "tallies", "uses"}
 
 // migrate brings the schema to the newest version, each step in a transaction of its own. It returns ErrNewer when the
 // database has steps that this program does not know, and ErrForeign when it has tables that are not ours.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/stint-sts/stint/iam"
 )
@@ -126,6 +127,11 @@ func (s *Store) Update(ctx context.Context, f func(iam.Tx) error) error {
 		return err
 	}
 	return t.commit()
+}
+
+// NoteUses notes last uses. It waits for its turn to write.
+func (s *Store) NoteUses(ctx context.Context, now time.Time, uses []iam.Use) error {
+	return s.Update(ctx, func(t iam.Tx) error { return t.(*tx).noteUses(now, uses) })
 }
 
 // enter waits for a place among those who read or write.

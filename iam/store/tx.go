@@ -16,6 +16,8 @@ type session interface {
 	query(ctx context.Context, text string, args ...any) (rows, error)
 	// explain gives the database's errors the names of this package.
 	explain(err error) error
+	// uses are the statements on the table uses, which differ between the databases.
+	uses() *useStatements
 }
 
 // rows are what a query returns, as sql.Rows has them.
@@ -59,7 +61,7 @@ const (
 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8) ON CONFLICT DO NOTHING`
 	updateRecord = `UPDATE records SET name = $5, target = $6, path = $7, version = version + 1, body = $8
 WHERE account = $1 AND kind = $2 AND parent = $3 AND name = $4`
-	deleteRecord = "DELETE" + byKey + " RETURNING target"
+	deleteRecord = "DELETE" + byKey + " RETURNING id, target"
 
 	addTally = `INSERT INTO tallies (kind, target, account, n) VALUES ($1, $2, $3, $4)
 ON CONFLICT (kind, target, account) DO UPDATE SET n = tallies.n + excluded.n`
@@ -172,7 +174,10 @@ func (t *tx) Delete(kind iam.Kind, account, parent, name string) error {
 		return errReadOnly
 	}
 	r := iam.Record{Kind: kind, Account: account, Parent: parent, Name: name}
-	if err := t.row(deleteRecord, []any{account, string(kind), parent, name}, &r.Target); err != nil {
+	if err := t.row(deleteRecord, []any{account, string(kind), parent, name}, &r.ID, &r.Target); err != nil {
+		return err
+	}
+	if err := t.forgetUse(r); err != nil {
 		return err
 	}
 	return t.tally(r, -1)
