@@ -2,7 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,17 +33,17 @@ import (
 // Signing in from the command line, by the portal. What a profile needs stands in the command of its credential_process; the login, which is
 // a secret, in a file of its own for each stint. docs/login.md describes the flow.
 
-// loginFlags are what the credentials of a profile depend on.
+// loginFlags are the flags of the three commands. Those that a command does not have are nil.
 type loginFlags struct {
 	*flag.FlagSet
 	p                       program
-	profile, endpoint       *string
+	profile                 *string
+	endpoint, caFile        *string
 	role, provider          *string
 	duration                *time.Duration
-	caFile                  *string
-	region                  *string // login only, as the rest
+	region                  *string
 	noBrowser, again, force *bool
-	noCache                 *bool // login credentials only
+	noCache                 *bool
 	given                   map[string]bool
 }
 
@@ -516,7 +516,7 @@ func (f *loginFlags) writeProfile() error {
 		if _, has, err := file.Get(own, "region"); err != nil {
 			return err
 		} else if *f.region != "" || !has {
-			settings = append(settings, awsconfig.Setting{Key: "region", Value: first(*f.region, "us-east-1")})
+			settings = append(settings, awsconfig.Setting{Key: "region", Value: cmp.Or(*f.region, "us-east-1")})
 		}
 		if *f.caFile != "" {
 			settings = append(settings, awsconfig.Setting{Key: "ca_bundle", Value: *f.caFile})
@@ -530,15 +530,6 @@ func (f *loginFlags) writeProfile() error {
 		}
 		return file.Set("services "+services, awsconfig.Setting{Key: "sts", Nested: at}, awsconfig.Setting{Key: "iam", Nested: at})
 	})
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 // loginCredentials is the credential_process of profiles.
@@ -583,14 +574,9 @@ func loginCredentials(ctx context.Context, p program, args []string) error {
 	if err != nil {
 		return err
 	}
-	var out bytes.Buffer
-	if err := outputs["credential-process"](&out, &types.Credentials{
+	return outputs["credential-process"](p.stdout, &types.Credentials{
 		AccessKeyId: &c.AccessKeyID, SecretAccessKey: aws.String(c.SecretAccessKey.Reveal()), SessionToken: aws.String(c.SessionToken.Reveal()), Expiration: &c.Expiration,
-	}, ""); err != nil {
-		return err
-	}
-	_, err = p.stdout.Write(out.Bytes())
-	return err
+	}, "")
 }
 
 func runLogout(ctx context.Context, p program, args []string) error {
