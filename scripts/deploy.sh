@@ -39,4 +39,4 @@ cd deploy/lint
 unformatted=$(gofmt -l .)
 [ -z "$unformatted" ] || { echo "gofmt deploy/lint/$unformatted" >&2 && exit 1; }
 go vet .
-go test -timeout 10m .
+go test -timeout 15m .

@@ -31,6 +31,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	yamlreader "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 
 	"github.com/stint-sts/stint/server"
@@ -442,6 +444,28 @@ func TestChart_Notes(t *testing.T) {
 	for _, want := range []string{"exec stint-0 -- /stint backup -", "publicURL is not set", "port-forward service/stint 8470:" + strconv.Itoa(443)} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes lack %q:\n%s", want, notes)
+		}
+	}
+}
+
+// kubectl apply -k builds what the directory says, with its image.
+func TestKustomization(t *testing.T) {
+	t.Parallel()
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../kubernetes/stint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := built.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := decode(t, "kustomization", string(text))
+	if image := one[*appsv1.StatefulSet](t, all).Spec.Template.Spec.Containers[0].Image; image != "registry.example.com/stint:latest" {
+		t.Errorf("the image is %s", image)
+	}
+	for _, o := range all {
+		if m, ok := o.(metav1.Object); ok && m.GetNamespace() != "stint" && m.GetName() != "stint" {
+			t.Errorf("%T %s is in namespace %q", o, m.GetName(), m.GetNamespace())
 		}
 	}
 }
