@@ -32,7 +32,7 @@ func (p *Portal) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// secureHeaders are on every page. formTo is a foreign origin that the page may send a form to, if any.
+// secureHeaders are on every page. formTo is a foreign origin, or a scheme, that the page may send a form to, if any.
 func secureHeaders(header http.Header, formTo string) {
 	action := "'self'"
 	if formTo != "" {

@@ -292,6 +292,9 @@ func (p *Portal) backHome(x *exchange) error {
 	return nil
 }
 
-func (p *Portal) nothing(*exchange) error {
+func (p *Portal) nothing(x *exchange) error {
+	if err := x.load(); err != nil { // the way back is another one for who has signed in
+		return err
+	}
 	return &Problem{http.StatusNotFound, "There is no such page", "The address may be mistyped, or the page has moved.", nil}
 }

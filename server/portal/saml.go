@@ -52,7 +52,8 @@ func (p *Portal) startSAML(x *exchange) error {
 	if err != nil {
 		return fmt.Errorf("location of %s: %w", provider.ARN, err)
 	}
-	secureHeaders(x.w.Header(), to.Scheme+"://"+to.Host)
+	// The provider may send the browser on, and browsers ask form-action about that too: to another host as often as not.
+	secureHeaders(x.w.Header(), to.Scheme+":")
 	x.render(http.StatusOK, "post", "Continue to "+m.Label, struct {
 		Label string
 		*saml.Message

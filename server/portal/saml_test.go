@@ -246,7 +246,7 @@ func TestSAML_RequestByPost(t *testing.T) {
 	}
 	b := c.browser()
 	p := b.get(b.get("/portal").link(t, "Example staff")).want(t, http.StatusOK, "On to Example staff", `action="https://idp.example.com/sso"`)
-	if csp := p.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://idp.example.com;") {
+	if csp := p.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https:;") {
 		t.Errorf("policy %q", csp)
 	}
 	raw, err := base64.StdEncoding.DecodeString(p.form().Get("SAMLRequest"))
