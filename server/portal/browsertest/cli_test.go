@@ -33,8 +33,8 @@ func (w *words) String() string {
 	return w.text.String()
 }
 
-// logIn runs stint login at home until the person has done something, and returns how it went.
-func (n *stint) logIn(home, pattern string, env []string, args []string, person func(found string)) string {
+// logIn runs stint login at home until the person has done something with what it says, and returns how it went.
+func (n *stint) logIn(home, pattern string, env []string, args []string, person func(found []string)) string {
 	n.t.Helper()
 	c := exec.CommandContext(context.Background(), filepath.Join(home, "stint"), append([]string{"login", "--endpoint-url", n.url}, args...)...)
 	c.Env = append(env, "HOME="+home, "PATH="+os.Getenv("PATH"))
@@ -52,7 +52,7 @@ func (n *stint) logIn(home, pattern string, env []string, args []string, person 
 			n.t.Fatalf("it says\n%s", said)
 		}
 	}
-	person(found[1])
+	person(found[1:])
 	select {
 	case err := <-ended:
 		if err != nil {
@@ -72,7 +72,8 @@ func TestCommandLine(t *testing.T) {
 	n := serve(t, map[string]string{"STINT_TLS_CERT": certificate.file, "STINT_TLS_KEY": certificate.file}, certificate.client)
 	role := n.user("carol", true)
 	b := openTab(t, n, chromedp.Flag("ignore-certificate-errors-spki-list", certificate.pin))
-	home := t.TempDir()
+	w := n.terminal("AWS_CA_BUNDLE=" + certificate.file)
+	home := w.home
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(home, "stint"), "./cmd/stint")
 	build.Dir = "../../.."
 	if out, err := build.CombinedOutput(); err != nil {
@@ -86,9 +87,9 @@ func TestCommandLine(t *testing.T) {
 		b.follow("button.primary")
 	}
 	env := []string{"AWS_CA_BUNDLE=" + certificate.file}
-	said := n.logIn(home, `(https://\S+/portal/cli\?\S+)`, append(env, "BROWSER=true"), []string{"--role", role}, func(link string) {
+	said := n.logIn(home, `(?s)(https://\S+/portal/cli\?\S+).*shows the code (\S+)\.`, append(env, "BROWSER=true"), []string{"--role", role}, func(found []string) {
 		const next = "Another horse, battery 9"
-		b.open(link)
+		b.open(found[0])
 		b.at("Sign in")
 		b.inspect("cli-sign-in")
 		signIn(userPassword)
@@ -102,6 +103,9 @@ func TestCommandLine(t *testing.T) {
 		b.at("Let the command line in?")
 		b.inspect("cli")
 		b.walk()
+		if text := b.describe(); !strings.Contains(text, found[1]) {
+			t.Errorf("the page does not show the code %s:\n%s", found[1], text)
+		}
 		b.run(chromedp.Click(chromedp.CSS(`button[value="allow"]`)))
 		b.at("That is all here")
 		b.inspect("cli-done")
@@ -109,11 +113,11 @@ func TestCommandLine(t *testing.T) {
 	if !strings.Contains(said, "You are signed in as carol.") {
 		t.Errorf("it says\n%s", said)
 	}
-	n.logIn(home, `type the code\s+([A-Z]{4}-[A-Z]{4})`, env, []string{"--role", role, "--again", "--no-browser"}, func(code string) {
+	n.logIn(home, `type the code\s+([A-Z]{4}-[A-Z]{4})`, env, []string{"--role", role, "--again", "--no-browser"}, func(found []string) {
 		b.open(n.url + "/portal/device")
 		b.at("Sign in a command line")
 		b.inspect("device")
-		b.fill("#user_code", strings.ToLower(code))
+		b.fill("#user_code", strings.ToLower(found[0]))
 		b.follow("button.primary")
 		b.at("Let this command line in?")
 		b.inspect("device-confirm")
@@ -121,6 +125,10 @@ func TestCommandLine(t *testing.T) {
 		b.run(chromedp.Click(chromedp.CSS(`button[value="allow"]`)))
 		b.at("That is all here")
 	})
+	const principal = "arn:aws:sts::" + account + ":assumed-role/Deployer-carol/carol"
+	if out, err := w.types(whoami + " --profile stint"); err != nil || out != principal {
+		t.Errorf("by the profile: %q, %v, want %s", out, err, principal)
+	}
 	b.open(n.url + "/portal/sessions")
 	b.at("My sessions")
 	b.inspect("sessions-cli")
