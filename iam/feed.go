@@ -192,6 +192,14 @@ func (d *Directory) CatchUp(ctx context.Context, version string) error {
 	return nil
 }
 
+// KeepUp returns once this node sees everything that other nodes have written before the call.
+func (d *Directory) KeepUp(ctx context.Context) error {
+	if d.following.feed == nil {
+		return nil
+	}
+	return d.keepUp(ctx, 0)
+}
+
 // follow forgets what other nodes change, until ctx ends.
 func (d *Directory) follow(ctx context.Context) {
 	f := &d.following

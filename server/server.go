@@ -66,6 +66,7 @@ type Server struct {
 	leftBehind atomic.Bool // the master key in force is not this node's
 
 	dependencies *dependencies
+	standstill   *standstill
 
 	jobs    []func(context.Context) error // background work that Run owns
 	closers []func() error                // in the order of opening; Close runs them backwards
@@ -209,7 +210,8 @@ func (s *Server) openRevocations(ctx context.Context) error {
 		cfg.Bulletin = shared.Bulletin()
 	}
 	s.revoker = session.NewRevoker(cfg)
-	s.jobs = append(s.jobs, s.revoker.Run)
+	s.standstill = newStandstill(time.Now, s.catchUp)
+	s.jobs = append(s.jobs, s.revoker.Run, s.standstill.Run)
 	return s.revoker.Load(ctx)
 }
 
@@ -324,6 +326,7 @@ func (s *Server) Run(ctx context.Context, ready func(Addresses)) error {
 		EncodeDenial:  s.encodeDenial(),
 		Used:          s.used,
 		Directory:     s.directory,
+		Awake:         s.standstill.Wait,
 		MaxPerAccount: s.cfg.MaxPerAccount,
 	})
 	var draining atomic.Bool
@@ -414,6 +417,10 @@ func (s *Server) publicHandler(front *dispatch.Front, people *portal.Portal) htt
 			return
 		}
 		if people != nil && portal.Serves(r.URL.Path) {
+			if err := s.standstill.Wait(r.Context()); err != nil {
+				http.Error(w, "The server is not ready.", http.StatusServiceUnavailable)
+				return
+			}
 			people.ServeHTTP(w, r)
 			return
 		}

@@ -28,6 +28,9 @@ type Bulletin interface {
 	// that has heard what came before only when ready returns nil. It goes on until ctx ends; while the backend cannot be reached, or
 	// ready fails, it tries again.
 	Follow(ctx context.Context, ready func() error, heard func(*Revocation))
+	// CatchUp returns when this node, which follows, has heard what was published before the call. The error matches ErrUnavailable when
+	// that is not so by the end of ctx.
+	CatchUp(ctx context.Context) error
 	// Heard waits until every live node has heard what was published at the position, and returns how many there are. The error
 	// matches ErrUnavailable when that is not known by the end of ctx.
 	Heard(ctx context.Context, position string) (nodes int, err error)
@@ -130,6 +133,14 @@ func (r *Revoker) Load(ctx context.Context) error {
 	r.view.Add(r.now(), found...)
 	r.loaded = began
 	return nil
+}
+
+// Listen returns when this node has heard what other nodes published before the call: less than Load, for a log that does not answer.
+func (r *Revoker) Listen(ctx context.Context) error {
+	if r.bulletin == nil {
+		return fmt.Errorf("%w: no other nodes", ErrUnavailable)
+	}
+	return r.bulletin.CatchUp(ctx)
 }
 
 // tidyEvery is how often what is over is forgotten.

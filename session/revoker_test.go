@@ -90,6 +90,8 @@ func (b *board) Follow(ctx context.Context, ready func() error, heard func(*sess
 	<-ctx.Done()
 }
 
+func (b *board) CatchUp(context.Context) error { return nil }
+
 func (b *board) Heard(context.Context, string) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

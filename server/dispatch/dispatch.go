@@ -42,6 +42,9 @@ type Config struct {
 	Used func(*authn.Caller)
 	// Directory tells which version of it a write made, and waits for one. Default: there are no versions.
 	Directory Versions
+	// Awake returns when the node knows what happened before the call: not at once when its process stood still. Its error, that of the
+	// context, refuses the call. Default: at once.
+	Awake func(context.Context) error
 	// MaxPerAccount bounds the calls of one account that run at the same time; more get Throttling. Default 256.
 	MaxPerAccount int
 }
@@ -67,6 +70,7 @@ type Dispatcher struct {
 	history       *History
 	encodeDenial  func(*authn.Caller, *authn.Decision) (string, error)
 	directory     Versions
+	awake         func(context.Context) error // nil: always
 	admission     admission
 }
 
@@ -83,6 +87,7 @@ func New(cfg Config) *Dispatcher {
 		history:       cfg.History,
 		encodeDenial:  cfg.EncodeDenial,
 		directory:     cfg.Directory,
+		awake:         cfg.Awake,
 		admission:     admission{limit: cfg.MaxPerAccount, running: make(map[string]int)},
 	}
 }
@@ -157,6 +162,11 @@ func (d *Dispatcher) run(ctx context.Context, call *Call, in *any) (out Outcome)
 			out.Output, out.Err = nil, awserr.From(fmt.Errorf("panic in %s", call.Operation.Name))
 		}
 	}()
+	if d.awake != nil {
+		if err := d.awake(ctx); err != nil {
+			return Outcome{Err: awserr.From(awserr.Wrap(awserr.ServiceUnavailable, "The request has failed due to a temporary failure of the server.", err))}
+		}
+	}
 	if call.Version != "" && d.directory != nil { // first: the caller may be what the version brings
 		if err := d.directory.CatchUp(ctx, call.Version); err != nil {
 			return Outcome{Err: awserr.From(err)}

@@ -161,6 +161,33 @@ func (b *Bulletin) position() position {
 	return b.heard
 }
 
+// CatchUp implements session.Bulletin.
+func (b *Bulletin) CatchUp(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, b.store.cfg.Timeout)
+	defer cancel()
+	last, err := b.store.client.XRevRangeN(asking, b.key(logKey), "+", "-", 1).Result()
+	if err != nil {
+		return unavailable(err)
+	}
+	if len(last) == 0 {
+		return nil
+	}
+	end, err := parsePosition(last[0].ID)
+	if err != nil {
+		return unavailable(err)
+	}
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
+	for b.position().before(end) {
+		select {
+		case <-ctx.Done():
+			return unavailable(context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
 // beat shows that the node lives, and what it has heard.
 func (b *Bulletin) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.store.cfg.Timeout)
