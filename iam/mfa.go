@@ -189,7 +189,7 @@ func (s *Service) ResyncMFADevice(ctx context.Context, c *authn.Caller, in *Resy
 			offset, err = s.codes.Resync(ctx, device, in.AuthenticationCode1, in.AuthenticationCode2)
 			return err
 		},
-		func(d *MFADevice, _ *owner) { d.Offset = offset })
+		func(d *MFADevice, _ *owner) { d.Offset, d.OffsetSet = offset, s.today() })
 }
 
 // proven changes a device once codes have proved that the caller holds it. The codes are judged between two transactions, because a
@@ -250,7 +250,10 @@ func (s *Service) DeactivateMFADevice(ctx context.Context, c *authn.Caller, in *
 		if err != nil {
 			return err
 		}
-		d.Owner, d.EnableDate, d.Offset = "", time.Time{}, 0
+		if d.Offset != 0 {
+			d.Offset, d.OffsetSet = 0, s.today()
+		}
+		d.Owner, d.EnableDate = "", time.Time{}
 		return put(tx, d)
 	})
 }
@@ -319,7 +322,7 @@ func (d *MFADevice) open(master *seal.Key) (*mfa.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MFA device %s: %w", d.Serial, err)
 	}
-	return &mfa.Device{ID: d.codeID(), Seed: secret.New(string(seed)), Offset: d.Offset}, nil
+	return &mfa.Device{ID: d.codeID(), Seed: secret.New(string(seed)), Offset: d.Offset, Made: d.CreateDate, OffsetSet: d.OffsetSet}, nil
 }
 
 // codeID names the device's seed: whoever the device is assigned to, a code of it works once.

@@ -142,11 +142,12 @@ type MFADevice struct {
 	versioned
 
 	Account    string
-	Serial     string // arn:aws:iam::ACCOUNT:mfa/PATH/NAME
-	Mark       string // by chance, made with the seed: tells the device from a later one with its serial number
-	Owner      string // unique id of the user, the account id for root, or empty: unassigned
-	SealedSeed []byte // the TOTP seed in base32, sealed for context "mfa-device/" + Serial
-	Offset     int    // steps by which the device's clock is ahead, as the last resync found it
+	Serial     string    // arn:aws:iam::ACCOUNT:mfa/PATH/NAME
+	Mark       string    // by chance, made with the seed: tells the device from a later one with its serial number
+	Owner      string    // unique id of the user, the account id for root, or empty: unassigned
+	SealedSeed []byte    // the TOTP seed in base32, sealed for context "mfa-device/" + Serial
+	Offset     int       // steps by which the device's clock is ahead, as the last resync found it
+	OffsetSet  time.Time // when Offset was last set; zero: never, or long ago
 	CreateDate time.Time
 	EnableDate time.Time
 	Tags       []Tag

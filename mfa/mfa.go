@@ -22,6 +22,9 @@ const (
 
 	// guardTime is how long a used step is remembered. Until it has passed no resync can bring back a step that is accepted now.
 	guardTime = 2 * (maxDrift + window + 1) * period
+
+	// clocks is how far a node's clock may be ahead of ours without a code that passed there being taken for one that no guard can have seen.
+	clocks = time.Minute
 )
 
 // Errors of a Verifier. What a Guard or a Throttle returns comes back wrapped.
@@ -39,6 +42,10 @@ type Device struct {
 	ID     string
 	Seed   secret.String // base32
 	Offset int           // steps by which the device's clock is ahead of ours
+
+	// Made is when the device came to be, OffsetSet when Offset was last set: no code was used before the one, and by another Offset none
+	// after the other. They matter when a guard has lost what it knew. Zero: long ago.
+	Made, OffsetSet time.Time
 }
 
 // Guard lets each name pass once. Implementations are safe for concurrent use.
@@ -74,7 +81,7 @@ func New(cfg Config) *Verifier { return &Verifier{cfg: cfg} }
 func (v *Verifier) Verify(ctx context.Context, d *Device, code secret.String) error {
 	at := v.step() + int64(d.Offset)
 	matched, ok := match(d.Seed, code, at-window, at+window)
-	return v.settle(ctx, d.ID, ok, func() error { return v.consume(ctx, d, matched) })
+	return v.settle(ctx, d.ID, ok, func() error { return v.consume(ctx, d, matched, v.usable(d, matched)) })
 }
 
 // VerifyAny is Verify for a principal who does not say which of its devices shows the code. It returns the index of the device whose code it was, and
@@ -99,7 +106,7 @@ func (v *Verifier) VerifyAny(ctx context.Context, devices []*Device, code secret
 	if index < 0 {
 		return 0, refusal
 	}
-	if err := v.consume(ctx, devices[index], step); err != nil {
+	if err := v.consume(ctx, devices[index], step, v.usable(devices[index], step)); err != nil {
 		return 0, err
 	}
 	for _, d := range devices {
@@ -139,10 +146,11 @@ func (v *Verifier) pair(ctx context.Context, d *Device, first, second secret.Str
 	last, ok := matchPair(d.Seed, first, second, from, to)
 	ok = ok && !first.Equal(second) // one code seen proves less than two
 	return last, v.settle(ctx, d.ID, ok, func() error {
-		if err := v.consume(ctx, d, last-1); err != nil {
+		since := v.guarded(d)
+		if err := v.consume(ctx, d, last-1, since); err != nil {
 			return err
 		}
-		return v.consume(ctx, d, last)
+		return v.consume(ctx, d, last, since)
 	})
 }
 
@@ -179,10 +187,30 @@ func (v *Verifier) succeed(ctx context.Context, name string) error {
 	return nil
 }
 
-// consume lets the code of a step pass once.
-func (v *Verifier) consume(ctx context.Context, d *Device, step int64) error {
-	now := v.cfg.Now()
-	first, err := v.cfg.Guard.Consume(ctx, fmt.Sprintf("mfa/%s/%d", d.ID, step), now.Add(-guardTime), now.Add(guardTime))
+// usable is since when the code of a step can have been used: since its step is in the window, unless the window was elsewhere lately.
+func (v *Verifier) usable(d *Device, step int64) time.Time {
+	guarded := v.guarded(d)
+	if d.OffsetSet.After(guarded) {
+		return guarded
+	}
+	return later(guarded, time.Unix((step-int64(d.Offset)-window)*int64(period/time.Second), 0).Add(-clocks))
+}
+
+// guarded is since when any code can have been used that is accepted now, by whatever Offset.
+func (v *Verifier) guarded(d *Device) time.Time {
+	return later(v.cfg.Now().Add(-guardTime), d.Made.Add(-clocks))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// consume lets the code of a step pass once. since is when it may have been used first.
+func (v *Verifier) consume(ctx context.Context, d *Device, step int64, since time.Time) error {
+	first, err := v.cfg.Guard.Consume(ctx, fmt.Sprintf("mfa/%s/%d", d.ID, step), since, v.cfg.Now().Add(guardTime))
 	if err != nil {
 		return fmt.Errorf("guard of MFA codes: %w", err)
 	}

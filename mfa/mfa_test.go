@@ -476,3 +476,42 @@ func TestVerifyAny_FailsClosed(t *testing.T) {
 		}
 	}
 }
+
+// sinceOf is what a Guard is told of the first use.
+type sinceOf struct {
+	*state
+	since []time.Time
+}
+
+func (g *sinceOf) Consume(ctx context.Context, name string, since, until time.Time) (bool, error) {
+	g.since = append(g.since, since)
+	return g.state.Consume(ctx, name, since, until)
+}
+
+// A guard that has lost what it knew must refuse what may have been used before, and no more.
+func TestVerifier_TellsSinceWhenACodeMayHaveBeenUsed(t *testing.T) {
+	t.Parallel()
+	const long = 22 * time.Minute
+	for name, row := range map[string]struct {
+		change func(*mfa.Device)
+		want   time.Duration // before now
+	}{
+		"a device of long ago: when its step came into the window, by any clock": {func(*mfa.Device) {}, 90 * time.Second},
+		"its offset was found long ago":                                          {func(d *mfa.Device) { d.OffsetSet = start.Add(-time.Hour) }, 90 * time.Second},
+		"its offset was another just now":                                        {func(d *mfa.Device) { d.OffsetSet = start.Add(-time.Minute) }, long},
+		"its offset was another just now, and it is new":                         {func(d *mfa.Device) { d.OffsetSet, d.Made = start.Add(-time.Minute), start.Add(-2*time.Minute) }, 3 * time.Minute},
+		"it was made before the step came into the window":                       {func(d *mfa.Device) { d.Made = start.Add(-10 * time.Minute) }, 90 * time.Second},
+		"it was made just now":                                                   {func(d *mfa.Device) { d.Made = start }, time.Minute},
+	} {
+		guard := &sinceOf{state: newState()}
+		v := mfa.New(mfa.Config{Guard: guard, Throttle: guard.state, Now: func() time.Time { return start }})
+		d := newDevice(t)
+		row.change(d)
+		if err := v.Verify(t.Context(), d, mfa.CodeAt(d.Seed, start.Unix()/30)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := start.Sub(guard.since[0]); got < row.want || got > row.want+30*time.Second {
+			t.Errorf("%s: since %v ago, want %v", name, got, row.want)
+		}
+	}
+}

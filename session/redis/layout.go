@@ -22,8 +22,8 @@ import (
 //	                       H; until u, milliseconds, no more attempts   last attempt
 //	P{T}v:H    string      value under a name with hash H               with the value
 //	P{T}ping   string      that Ping could write                        after a second
-//	P{T}birth  string      since when nothing was lost, milliseconds;   never
-//	                       0: ever
+//	P{T}birth  string      since when nothing was lost, milliseconds,   never
+//	                       0: ever; and by which run of Redis (guard.go)
 //
 // T comes from the access key id, or for a guard, a throttle or a value from the hash of its name. So Get needs nothing but the id, all keys of one write share a
 // slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which

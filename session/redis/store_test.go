@@ -73,6 +73,36 @@ func TestRedis_WipedIsNoticed(t *testing.T) {
 	}
 }
 
+// A replica that takes over may not have the last that its primary acknowledged, nor a server that starts again from its disk. What may have
+// been used before does not pass, although Redis does not know it.
+func TestRedis_GuardOutlivesLossOfTheLatest(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := openAlone(t, server)
+	must(t, s.Found(t.Context()))
+	since, until := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
+	must(t, s.Consume(t.Context(), "before", since, until))
+	_, err := server.Do("save")
+	must(t, err)
+	must(t, s.Consume(t.Context(), "lost", since, until))
+	server.Kill()
+	server.Restart()
+	if size, err := server.Do("dbsize"); err != nil || size == "0" {
+		t.Fatalf("%s keys, %v: want what was saved", size, err)
+	}
+	for _, name := range []string{"lost", "before", "new"} {
+		var err error
+		poll(t, func() bool {
+			err = s.Consume(t.Context(), name, since, until)
+			return !errors.Is(err, session.ErrUnavailable)
+		})
+		if !errors.Is(err, session.ErrConsumed) {
+			t.Errorf("%s: %v, want ErrConsumed", name, err)
+		}
+	}
+	must(t, s.Consume(t.Context(), "made later", fresh(), until))
+}
+
 // prefixes gives each store of a test on a shared server keys of its own.
 var prefixes atomic.Int64
 
