@@ -5,8 +5,9 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGES := ./...
 FUZZTIME ?= 30s
+CHAOS    ?= 3m
 
-.PHONY: run build test unit lint check-deploy proto fuzz bench tools clean
+.PHONY: run build test unit lint check-deploy proto fuzz bench chaos tools clean
 
 run: ## start stint on ./stint-data
 	$(GO) run ./cmd/stint serve
@@ -39,6 +40,9 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s)
 
 bench: build ## end-to-end and micro benchmarks, beside the floor
 	./scripts/bench.sh
+
+chaos: tools ## three nodes, PostgreSQL and Redis under load and faults for CHAOS (default 3m); CHAOS_SEED=n repeats a run
+	CHAOS=$(CHAOS) $(GO) test -count=1 -timeout 60m -run TestChaos -v ./chaos
 
 clean:
 	rm -rf bin .test

@@ -47,7 +47,7 @@ var layers = [][]string{
 var forTests = map[string]bool{
 	"iam/iamtest": true, "iam/store/pgtest": true, "session/sessiontest": true, "session/redistest": true,
 	"federation/oidctest": true, "federation/idptest": true, "federation/samltest": true, "federation/samltest/idps": true,
-	"kubernetes/kubetest": true,
+	"kubernetes/kubetest": true, "chaos": true,
 }
 
 func TestImportsGoDownOnly(t *testing.T) {
