@@ -139,9 +139,10 @@ func viewOf(s Store) func(context.Context, func(Tx) error) error {
 	return func(ctx context.Context, f func(Tx) error) error { return coded(s.View(ctx, f)) }
 }
 
-// coded gives errors of a store that does not answer their AWS code.
+// coded gives errors of a store that does not answer their AWS code, and what is under a master key that this node was not given, when
+// the others were: another node can open it.
 func coded(err error) error {
-	if errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, seal.ErrWrongKey) {
 		return unavailable(err)
 	}
 	return err

@@ -49,19 +49,21 @@ func SealedKinds() []Kind {
 }
 
 // decodeSealer returns the object of a record of SealedKinds, and nil for any other.
-func decodeSealer(r Record) (sealer, error) {
+func decodeSealer(r Record) (o sealer, err error) {
 	switch r.Kind {
 	case KindAccessKey:
-		return decode[AccessKey](r, nil)
+		o, err = decode[AccessKey](r, nil)
 	case KindMFADevice:
-		return decode[MFADevice](r, nil)
+		o, err = decode[MFADevice](r, nil)
 	case KindSAMLProvider:
-		return decode[SAMLProvider](r, nil)
+		o, err = decode[SAMLProvider](r, nil)
 	case KindLoginProfile:
-		return decode[LoginProfile](r, nil)
-	default:
-		return nil, nil
+		o, err = decode[LoginProfile](r, nil)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", seal.ErrDamaged, err)
+	}
+	return o, nil
 }
 
 // CheckSealed opens everything that is sealed in a record under the master key, and returns how many values that are. The error

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
+	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/signer"
 )
@@ -32,6 +36,7 @@ func (s *Server) adminRotateKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key, err := s.signer.Prepare(r.Context(), in.Purpose)
+	err = s.recordKeys(r.Context(), "RotateKey", err, audit.String("purpose", string(in.Purpose)), audit.String("preparedKey", key.ID))
 	s.adminAnswer(w, key, err)
 }
 
@@ -45,6 +50,7 @@ func (s *Server) adminRetireKey(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, signer.ErrNoKey) || errors.Is(err, signer.ErrNotSigning) {
 		err = awserr.New(awserr.ValidationError, err.Error())
 	}
+	err = s.recordKeys(r.Context(), "RetireKey", err, audit.String("key", in.ID), audit.String("preparedKey", successor.ID))
 	s.adminAnswer(w, successor, err)
 }
 
@@ -56,6 +62,7 @@ func (s *Server) adminRemoveKey(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, signer.ErrNoKey) || errors.Is(err, signer.ErrKeySigns) {
 		err = awserr.New(awserr.ValidationError, err.Error())
 	}
+	err = s.recordKeys(r.Context(), "RemoveKey", err, audit.String("key", in.ID))
 	s.adminAnswer(w, struct{}{}, err)
 }
 
@@ -64,4 +71,21 @@ func readKeyRequest(w http.ResponseWriter, r *http.Request) (in adminKeyRequest,
 		return in, awserr.Newf(awserr.ValidationError, "the request is not JSON: %v", err)
 	}
 	return in, nil
+}
+
+// recordKeys puts what the operator did with keys in the audit log, and returns the error of the operation or, when it cannot be
+// recorded, that one.
+func (s *Server) recordKeys(ctx context.Context, operation string, err error, parameters ...audit.Attr) error {
+	e := &audit.Event{
+		Time: time.Now(), Source: "keys.stint", Name: operation, UserAgent: "stint keys", RequestParameters: parameters,
+		Identity: audit.Identity{Type: "Operator"}, // who may open the admin socket
+	}
+	if err != nil {
+		seen := awserr.From(err)
+		e.ErrorCode, e.ErrorMessage = seen.Kind.Code, seen.Message
+	}
+	if recorded := s.audit.Record(context.WithoutCancel(ctx), e); recorded != nil {
+		return errors.Join(err, fmt.Errorf("not recorded in the audit log: %w", recorded))
+	}
+	return err
 }

@@ -90,11 +90,14 @@ func commandMasterKey(ctx context.Context, argv []string) (*seal.Key, error) {
 	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	c.Stdout = &out
 	c.Env = slices.DeleteFunc(os.Environ(), isOwnSetting)
-	// What it started may hold its output open: all of it ends, and is not waited for.
+	// What it started ends with it.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = time.Second
 	err := c.Run()
+	if errors.Is(err, exec.ErrWaitDelay) { // something that it started holds its output open
+		_ = c.Cancel()
+	}
 	switch {
 	case out.left < 0:
 		return nil, fmt.Errorf("master-key: %s prints more than %d bytes", argv[0], commandOutput)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stint-sts/stint/audit"
 	"github.com/stint-sts/stint/awserr"
 	"github.com/stint-sts/stint/iam"
 	"github.com/stint-sts/stint/iam/store"
@@ -78,14 +79,19 @@ func (s *Server) adminRewrap(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, err := s.rewrapStep(r.Context(), &in)
+	if in.After == (recordKey{}) && !in.Verify {
+		err = s.recordKeys(r.Context(), "ReplaceMasterKey", err, audit.String("masterKey", s.master.ID()))
+	}
 	s.adminAnswer(w, out, err)
 }
 
 func (s *Server) rewrapStep(ctx context.Context, in *adminRewrapStep) (*Rewrapped, error) {
-	if !in.Verify {
-		if err := s.signer.Reseal(ctx); err != nil {
-			return nil, err
-		}
+	begin := s.signer.Reseal
+	if in.Verify {
+		begin = s.signer.Reload
+	}
+	if err := begin(ctx); err != nil {
+		return nil, err
 	}
 	out := &Rewrapped{MasterKey: s.master.ID()}
 	out.InForce, out.Former = s.signer.MasterKeys()
@@ -140,10 +146,7 @@ func (s *Server) resealRecords(ctx context.Context, records []iam.Record, out *R
 }
 
 func (s *Server) adminConfirmRewrap(w http.ResponseWriter, r *http.Request) {
-	err := s.signer.Resealed(r.Context())
-	if err == nil {
-		s.log.Info("master key replaced", "master_key", s.master.ID())
-	}
+	err := s.recordKeys(r.Context(), "FinishMasterKeyReplacement", s.signer.Resealed(r.Context()), audit.String("masterKey", s.master.ID()))
 	s.adminAnswer(w, struct{}{}, err)
 }
 

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,14 +12,8 @@ import (
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	n := start(t, filepath.Join(t.TempDir(), "data"), "--account-id", "111122223333")
-	keys := func() (all []signer.KeyInfo) {
-		if err := json.Unmarshal([]byte(must(t, "keys", "list", "--data-dir", n.dir, "--output", "json")), &all); err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
 	signing := 0
-	for _, k := range keys() {
+	for _, k := range n.keys() {
 		if k.State == signer.Signing {
 			signing++
 		}
@@ -33,14 +26,17 @@ func TestKeys(t *testing.T) {
 	if out := must(t, "keys", "rotate", "--data-dir", n.dir); !strings.Contains(out, "prepared") {
 		t.Errorf("rotate says %s", out)
 	}
-	var prepared string
-	for _, k := range keys() {
+	var prepared, signs string
+	for _, k := range n.keys() {
+		if k.State == signer.Signing && k.Purpose == signer.TokenKey {
+			signs = k.ID
+		}
 		if k.State == signer.Prepared && k.Purpose == signer.TokenKey {
 			prepared = k.ID
 		}
 	}
 	if prepared == "" {
-		t.Fatalf("no key is prepared: %+v", keys())
+		t.Fatalf("no key is prepared: %+v", n.keys())
 	}
 	if got := n.with(creds).identity(); !strings.HasSuffix(got, "assumed-role/worker/session") {
 		t.Errorf("during a rotation the session is %s", got)
@@ -53,15 +49,28 @@ func TestKeys(t *testing.T) {
 		{[]string{"keys", "remove", "--data-dir", n.dir, prepared}, 2, "--end-its-sessions"},
 		{[]string{"keys", "remove", "--data-dir", n.dir, "--end-its-sessions", "nonesuch"}, 1, "key"},
 		{[]string{"keys", "rotate", "--data-dir", n.dir, "--purpose", "lunch"}, 1, `no keys for "lunch"`},
+		{[]string{"keys", "retire", "--data-dir", n.dir, prepared}, 1, "only a key that signs can be retired"},
+		{[]string{"keys", "retire", "--data-dir", n.dir, "nonesuch"}, 1, "no such key"},
+		{[]string{"keys", "retire", "--data-dir", n.dir}, 2, "wants 1 argument"},
+		{[]string{"keys", "rewrap", "--data-dir", n.dir, "--batch", "0"}, 1, "1 to 1000"},
 	} {
 		if _, errs, code := run(t, "", row.args...); code != row.code || !strings.Contains(errs, row.want) {
 			t.Errorf("%v: exit %d, %s", row.args, code, errs)
 		}
 	}
+	// The one that signs can be named, too: the successor is the one that is prepared.
+	if out := must(t, "keys", "retire", "--data-dir", n.dir, signs); !strings.Contains(out, prepared) {
+		t.Errorf("the successor of %s is %s, not %s", signs, out, prepared)
+	}
 	must(t, "keys", "remove", "--data-dir", n.dir, "--end-its-sessions", prepared)
-	for _, k := range keys() {
+	for _, k := range n.keys() {
 		if k.ID == prepared && k.State != signer.Removed {
 			t.Errorf("the removed key is %s", k.State)
+		}
+	}
+	for _, want := range []string{`"RotateKey"`, `"RetireKey"`, `"RemoveKey"`, `"preparedKey":"` + prepared + `"`} {
+		if !auditHolds(t, n.dir, want) {
+			t.Errorf("the audit log does not tell of %s", want)
 		}
 	}
 }

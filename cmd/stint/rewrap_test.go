@@ -252,11 +252,11 @@ func TestRewrap_Postgres(t *testing.T) {
 	ctx := context.Background()
 	keys := newMasterKeys(t)
 	config := filepath.Join(t.TempDir(), "stint.yaml")
-	write(t, config, "database: "+pgtest.Database(t)+"\nredis: "+redistest.Start(t).URL()+"\nsaml:\n  acs-url: ["+samlACS+"]\n")
+	write(t, config, "database: "+pgtest.Database(t)+"\nredis: "+redistest.Start(t).URL()+"\nsaml:\n  acs-url: ["+samlACS+"]\nkeys:\n  publish-delay: 3s\n")
 	args := func(master []string) []string { return append([]string{"--config", config}, master...) }
 	nodes := cluster(t, 2, args(nil)...) // with the former key, as cluster has it
 	a, b := nodes[0], nodes[1]
-	w := newSealedWorld(t, a, 5)
+	w := newSealedWorld(t, a, 6)
 	until(t, "the other node knows alice", func() bool { _, err := w.alice.at(b).assume(w.role, nil); return err == nil })
 	w.works("before", b)
 
@@ -287,6 +287,10 @@ func TestRewrap_Postgres(t *testing.T) {
 	w.works("on the node with both keys", a)
 	w.works("on the node with the former key", b) // it reads what the other one has just sealed
 	b = restart(b, a, keys.both())
+
+	// A node that the operator forgets.
+	left := start(t, filepath.Join(t.TempDir(), "data"), args(keys.onlyFormer())...)
+	w.works("on the node that is forgotten", left)
 
 	root := a.root()
 	made := make(chan string, 1000)
@@ -320,6 +324,13 @@ func TestRewrap_Postgres(t *testing.T) {
 	t.Logf("%d values sealed anew, %d calls and %d new access keys meanwhile", r.Resealed, calls, len(made))
 	if r, errs, code := rewrap(t, a, "--check"); code != 0 || r.Remaining != 0 {
 		t.Errorf("on the other node: exit %d, %+v, %s", code, r, errs)
+	}
+	until(t, "the node that was forgotten is not ready", func() bool { return strings.Contains(fetch(t, left.ops+"/readyz"), "keys") })
+	_, err := w.alice.at(left).assume(w.role, nil)
+	wantCode(t, err, "ServiceUnavailable", "")
+	left.stop()
+	if !strings.Contains(left.output.String(), "--master-key-previous") {
+		t.Errorf("the node that was forgotten does not say why:\n%s", left.output)
 	}
 	a = restart(a, b, keys.onlyFresh())
 	b = restart(b, a, keys.onlyFresh())

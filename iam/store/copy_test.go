@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,5 +86,55 @@ func TestCopy(t *testing.T) {
 	}
 	if _, err := store.Copy(t.Context(), first, fourth, check); err != nil {
 		t.Errorf("after a copy that failed: %v", err)
+	}
+}
+
+func TestScan(t *testing.T) {
+	t.Parallel()
+	kinds := []iam.Kind{iam.KindAccessKey, iam.KindLoginProfile}
+	for name, s := range map[string]iam.Store{"SQLite": fresh(t), "PostgreSQL": node(t, pgtest.Database(t))} {
+		fillSome(t, s) // of other kinds
+		var want []string
+		err := s.Update(t.Context(), func(tx iam.Tx) error {
+			var errs []error
+			for _, account := range []string{"111122223333", "222233334444"} {
+				for _, kind := range kinds {
+					for i := range 5 {
+						parent, name := fmt.Sprintf("AIDA%d", i%2), fmt.Sprintf("x%d", i/2)
+						errs = append(errs, tx.Put(iam.Record{Kind: kind, Account: account, Parent: parent, Name: name, Body: []byte(name)}))
+					}
+					for _, key := range []string{"AIDA0 x0", "AIDA0 x1", "AIDA0 x2", "AIDA1 x0", "AIDA1 x1"} {
+						want = append(want, account+" "+string(kind)+" "+key)
+					}
+				}
+			}
+			return errors.Join(errs...)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, limit := range []int{1, 3, 7, 100} {
+			var got []string
+			var last iam.Record
+			for {
+				page, err := store.Scan(t.Context(), s, kinds, last, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range page {
+					got = append(got, strings.Join([]string{r.Account, string(r.Kind), r.Parent, r.Name}, " "))
+					if string(r.Body) != r.Name || r.Version != 1 {
+						t.Errorf("%s: %+v", name, r)
+					}
+				}
+				if len(page) < limit {
+					break
+				}
+				last = page[len(page)-1]
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s in pages of %d (-want +got):\n%s", name, limit, diff)
+			}
+		}
 	}
 }
