@@ -2,8 +2,13 @@ package browsertest_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -70,13 +75,27 @@ func (b *tab) inspect(name string) {
 // fits fails the test when the page scrolls sideways.
 func (b *tab) fits(name string, s size) {
 	b.t.Helper()
-	if excess := ask[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); excess > 0 {
+	if excess := b.excess(); excess > 0 {
 		b.t.Errorf("%s, %d pixels wide: %d pixels stick out", name, s.width, excess)
 	}
 }
 
-// accessible fails the test when axe-core finds a violation of WCAG 2.2 A or AA. It runs in a world of its own: the page's policy stays.
+// excess is by how many pixels the page is wider than the screen.
+func (b *tab) excess() int {
+	b.t.Helper()
+	return ask[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`)
+}
+
+// accessible fails the test when axe-core finds a violation.
 func (b *tab) accessible(name string) {
+	b.t.Helper()
+	for _, v := range b.violations() {
+		b.t.Errorf("%s: %s", name, v)
+	}
+}
+
+// violations are those of WCAG 2.2 A and AA that axe-core finds. It runs in a world of its own: the page's policy stays.
+func (b *tab) violations() (found []string) {
 	b.t.Helper()
 	if b.silent { // the page's own scripts have been left out; axe's timers have to run
 		b.scripts(true)
@@ -105,9 +124,40 @@ func (b *tab) accessible(name string) {
 	}
 	for _, v := range violations {
 		for _, n := range v.Nodes {
-			b.t.Errorf("%s: %s (%s): %s\n%s", name, v.ID, v.Help, n.HTML, n.FailureSummary)
+			found = append(found, fmt.Sprintf("%s (%s): %s\n%s", v.ID, v.Help, n.HTML, n.FailureSummary))
 		}
 	}
+	return found
+}
+
+// A page with every fault that the tests of this package look for. Otherwise none would be found because nobody looks.
+func TestFaultsAreFound(t *testing.T) {
+	t.Parallel()
+	faulty := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src *")
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!doctype html><html lang="en"><title>Faulty</title><script>document.title = "run"</script>
+<main><h1>Faulty</h1><img src="http://example.com/" alt=""><input><pre>`+strings.Repeat("wide", 1000)+`</pre></main>`)
+	}))
+	t.Cleanup(faulty.Close)
+	b := openTab(t, &stint{t: t, url: faulty.URL})
+	b.open(faulty.URL)
+	b.at("Faulty")
+	if b.excess() <= 0 {
+		t.Error("the page is not seen to be too wide")
+	}
+	if found := strings.Join(b.violations(), "\n"); !strings.Contains(found, "label") {
+		t.Errorf("axe-core does not see the field without a label: %s", found)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen := strings.Join(b.faults, "\n")
+	for _, want := range []string{"leaves this machine: http://example.com/", "content security policy: script-src", "console: error"} {
+		if !strings.Contains(seen, want) {
+			t.Errorf("not seen: %s, among\n%s", want, seen)
+		}
+	}
+	b.faults = nil
 }
 
 var axeSource struct {
