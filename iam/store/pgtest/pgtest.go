@@ -362,6 +362,71 @@ func (s *Server) signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
+// EnableTLS gives the server a certificate with its key, in PEM.
+func (s *Server) EnableTLS(t testing.TB, certificate, key []byte) {
+	t.Helper()
+	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key} {
+		path := filepath.Join(s.dir, "data", name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s.owner != nil {
+			if err := os.Chown(path, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.Exec(t, "postgres", "ALTER SYSTEM SET ssl = on")
+	s.Exec(t, "postgres", "SELECT pg_reload_conf()")
+}
+
+// Replicated are the options of a server that has standbys.
+var Replicated = []string{"-c", "wal_level=replica", "-c", "max_wal_senders=4"}
+
+// Standby starts a server that follows s, which was started with Replicated, by streaming replication. It is stopped when the test
+// ends.
+func (s *Server) Standby(t testing.TB) *Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "stint-postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	follower := &Server{programs: s.programs, dir: dir, owner: s.owner, options: s.options}
+	t.Cleanup(follower.remove)
+	if s.owner != nil {
+		if err := os.Chown(dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	backup := follower.command("pg_basebackup", "--no-sync", "--checkpoint=fast", "--write-recovery-conf",
+		"--pgdata="+filepath.Join(dir, "data"), "--dbname="+s.URL("postgres"))
+	if out, err := backup.CombinedOutput(); err != nil {
+		t.Fatalf("pg_basebackup: %v: %s", err, out)
+	}
+	if follower.Addr, err = freeAddr(); err != nil {
+		t.Fatal(err)
+	}
+	follower.Restart(t)
+	return follower
+}
+
+// AwaitStandby waits until the standbys of the server have all that it has.
+func (s *Server) AwaitStandby(t testing.TB) {
+	t.Helper()
+	const wait = `DO $$ BEGIN
+	WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()) LOOP
+		PERFORM pg_sleep(0.02), pg_stat_clear_snapshot();
+	END LOOP;
+END $$`
+	s.Exec(t, "postgres", wait)
+}
+
+// Promote makes a standby a primary.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.Exec(t, "postgres", "SELECT pg_promote()")
+}
+
 func (s *Server) remove() {
 	s.Kill()
 	_ = os.RemoveAll(s.dir)
