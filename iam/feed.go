@@ -67,10 +67,9 @@ type following struct {
 	turn  chan struct{} // who may read the feed; holds the position
 	at    FeedPosition  // under turn
 
-	applied atomic.Int64 // the version up to which everything is forgotten that was to be
-	latest  atomic.Int64 // the newest version that is known to be committed; written under mu
-	inTouch atomic.Int64 // when the feed was last read to its end, as nanoseconds since start
-	start   time.Time
+	applied atomic.Int64              // the version up to which everything is forgotten that was to be
+	latest  atomic.Int64              // the newest version that is known to be committed; written under mu
+	inTouch atomic.Pointer[time.Time] // when the feed was last read to its end; at first the start
 	waiters chan struct{}
 
 	mu      sync.Mutex
@@ -85,7 +84,8 @@ const maxWaiters = 64
 
 func (f *following) init(store Store, grace time.Duration, now time.Time) {
 	f.feed, _ = store.(Feed)
-	f.grace, f.start = grace, now
+	f.grace = grace
+	f.inTouch.Store(&now)
 	f.turn, f.waiters = make(chan struct{}, 1), make(chan struct{}, maxWaiters)
 	f.own = make(map[FeedPosition]struct{})
 }
@@ -241,7 +241,7 @@ func (d *Directory) keepUp(ctx context.Context, wanted int64) error {
 			f.read(found.FeedPosition, found.Complete)
 		}
 		if !found.More {
-			f.inTouch.Store(int64(began.Sub(f.start)))
+			f.inTouch.Store(&began)
 			return nil
 		}
 	}
@@ -285,10 +285,11 @@ func (d *Directory) judge(ctx context.Context, err error) {
 	}
 }
 
-// silent is how long ago the feed was last read to its end.
+// silent is how long ago the feed was last read to its end, by the clock of the process or by that of the world: the first one stops
+// with a machine that is suspended.
 func (d *Directory) silent() time.Duration {
-	f := &d.following
-	return d.now().Sub(f.start) - time.Duration(f.inTouch.Load())
+	now, last := d.now(), *d.following.inTouch.Load()
+	return max(now.Sub(last), now.Round(0).Sub(last.Round(0)))
 }
 
 // OutOfTouch is how long a store that several nodes share has not answered; 0: nobody else shares it.

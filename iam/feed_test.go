@@ -247,6 +247,41 @@ func TestDirectory_OwnChanges(t *testing.T) {
 	}
 }
 
+// The first look at the feed finds an unknown history. A node that takes it before it serves forgets nothing by it that it has read
+// since, and so has it in memory when the database is lost.
+func TestDirectory_KeepUp(t *testing.T) {
+	t.Parallel()
+	w, s, a, b := nodes(t)
+	ctx := t.Context()
+	followed := func(d *iam.Directory) error {
+		t.Helper()
+		w.picture(d)
+		if err := d.CatchUp(ctx, "1"); err != nil { // as the follower's look, when none was taken before
+			t.Fatal(err)
+		}
+		s.down.Store(true)
+		defer s.down.Store(false)
+		_, err := d.Entity(ctx, account, roleID)
+		return err
+	}
+	if err := a.KeepUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := followed(a); err != nil {
+		t.Errorf("with a look before it served: %v", err)
+	}
+	if err := followed(b); !errors.Is(err, awserr.ServiceUnavailable) {
+		t.Errorf("without one: %v", err)
+	}
+	s.down.Store(true)
+	if err := a.KeepUp(ctx); !errors.Is(err, iam.ErrUnavailable) {
+		t.Errorf("without the database: %v", err)
+	}
+	if err := w.KeepUp(ctx); err != nil {
+		t.Errorf("a node alone: %v", err)
+	}
+}
+
 // Many nodes write and read at the same time: who has caught up with a version sees what was written up to it.
 func TestDirectory_CatchUpRaces(t *testing.T) {
 	t.Parallel()

@@ -127,6 +127,11 @@ func (s *Server) openDirectory(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("directory: %w", err)
 	}
+	// The first look finds an unknown history and has everything forgotten: it comes before there is anything that a database which is
+	// lost soon after the start would be missed for.
+	if err := s.directory.KeepUp(ctx); err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
 	s.jobs = append(s.jobs, s.directory.Run)
 	s.issuers = &issuers{directory: s.directory}
 	s.issuers.reachedBy(s.cfg.publicURL(s.cfg.ListenHTTP))
