@@ -80,7 +80,8 @@ func keysRetire(ctx context.Context, p program, args []string) error {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintln(p.stderr, "This successor is prepared; it signs once every node has had the time to learn it. What the retired key signed stays valid.")
+		_, _ = fmt.Fprintln(p.stderr,
+			"This successor is prepared; it signs once every node has had the time to learn it. What the retired key signed stays valid.")
 		return print(successor, func(w io.Writer) { writeKeys(w, []signer.KeyInfo{successor}) })
 	})
 }
@@ -119,7 +120,15 @@ func keysRewrap(ctx context.Context, p program, args []string) error {
 }
 
 func writeRewrapped(w io.Writer, r *server.Rewrapped) {
-	_, _ = fmt.Fprintf(w, "master key\t%s\nmaster key in force\t%s\nsealed values, without the key ring\t%d\nsealed anew\t%d\nrecords that do not open\t%d\n", r.MasterKey, r.InForce, r.Values, r.Resealed, r.Remaining)
+	for _, row := range []struct {
+		name  string
+		value any
+	}{
+		{"master key", r.MasterKey}, {"master key in force", r.InForce}, {"sealed values, without the key ring", r.Values},
+		{"sealed anew", r.Resealed}, {"records that do not open", r.Remaining},
+	} {
+		_, _ = fmt.Fprintf(w, "%s\t%v\n", row.name, row.value)
+	}
 	for _, u := range r.Unopened {
 		_, _ = fmt.Fprintf(w, "\t%s\n", u)
 	}

@@ -2,9 +2,11 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -20,6 +22,8 @@ import (
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/stint-sts/stint/federation/samltest"
+	directory "github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/iam/store"
 	"github.com/stint-sts/stint/iam/store/pgtest"
 	"github.com/stint-sts/stint/server"
 	"github.com/stint-sts/stint/session/redistest"
@@ -151,6 +155,26 @@ func rewrap(t *testing.T, n *node, args ...string) (r server.Rewrapped, errs str
 	return r, errs, code
 }
 
+// damage alters the sealed secret of an access key in the directory of a server that is stopped.
+func damage(t *testing.T, path, keyID string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), func(tx directory.Tx) error {
+		r, err := tx.ByID(directory.KindAccessKey, keyID)
+		if err != nil {
+			return err
+		}
+		r.Body = bytes.Replace(r.Body, []byte(`"SealedSecret":"`), []byte(`"SealedSecret":"AAAA`), 1)
+		return tx.Put(r)
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The master key of a running server is replaced as docs/operations.md says, and the server is killed in the middle of it.
 func TestRewrap(t *testing.T) {
 	t.Parallel()
@@ -163,16 +187,18 @@ func TestRewrap(t *testing.T) {
 	n := start(t, dir, append(args(keys.onlyFormer()), "--account-id", "111122223333")...)
 	w := newSealedWorld(t, n, 5)
 	w.works("before", n)
+	mallory := n.root().user(n, "mallory", "").credentials().AccessKeyID
 	if r, _, code := rewrap(t, n, "--check"); code != 0 || r.Values < 10 || r.Remaining != 0 {
 		t.Errorf("a check in the beginning: exit %d, %+v", code, r)
 	}
 	n.stop()
+	damage(t, filepath.Join(dir, "directory.db"), mallory)
 	refused(t, "before", dir, "--master-key-previous", args(keys.onlyFresh())...)
 	refused(t, "before", dir, "is the same as", args(append(keys.onlyFormer(), "--master-key-previous", "file:"+keys.former))...)
 
 	n = start(t, dir, args(keys.both())...)
 	w.works("with both keys", n)
-	if r, errs, code := rewrap(t, n, "--check"); code != 1 || r.Remaining != 9 || !strings.Contains(errs, "still needed") {
+	if r, errs, code := rewrap(t, n, "--check"); code != 1 || r.Remaining != 10 || !strings.Contains(errs, "still needed") {
 		t.Errorf("a check before: exit %d, %+v, %s", code, r, errs)
 	}
 
@@ -204,7 +230,20 @@ func TestRewrap(t *testing.T) {
 
 	n = start(t, dir, args(keys.both())...)
 	w.works("in the middle", n)
-	r, _, code := rewrap(t, n)
+
+	// A value that does not open does not keep the rest, and is named.
+	r, errs, code := rewrap(t, n)
+	if code != 1 || r.Remaining != 1 || len(r.Unopened) != 1 || !strings.Contains(r.Unopened[0], mallory) || !strings.Contains(errs, "still needed") {
+		t.Errorf("with a damaged value: exit %d, %+v, %s", code, r, errs)
+	}
+	if again, _, code := rewrap(t, n); code != 1 || again.Resealed != 0 {
+		t.Errorf("with a damaged value, again: exit %d, %+v", code, again)
+	}
+	sealed := r.Resealed
+	root := n.root()
+	root.must(root.iam.DeleteAccessKey(t.Context(), &iam.DeleteAccessKeyInput{UserName: aws.String("mallory"), AccessKeyId: &mallory}))
+	r, _, code = rewrap(t, n)
+	r.Resealed += sealed
 	if code != 0 || r.Remaining != 0 || r.Resealed == 0 || r.Resealed >= r.Values || r.Former != "" {
 		t.Errorf("the second run: exit %d, %+v", code, r)
 	}
