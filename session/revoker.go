@@ -71,7 +71,7 @@ func NewRevoker(cfg RevokerConfig) *Revoker {
 func (r *Revoker) Revocations() *Revocations { return r.view }
 
 // confirmation bounds how long Revoke waits for other nodes.
-const confirmation = 5 * time.Second
+const confirmation = 8 * time.Second
 
 // Revoke makes a revocation count: it is in the log, and in force on this node, when Revoke returns nil. Other nodes have it within a
 // second. With wait, Revoke returns when every live node has it, and how many there are; an error that matches ErrUnavailable and

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -22,17 +23,25 @@ import (
 //	P{rv}log      stream    revocations in JSON, the latest streamLength or some more
 //	P{rv}nodes    set       the nodes that follow, and some that are gone
 //	P{rv}n:NODE   string    position up to which a node has heard; ends with the node, a few seconds after
+//	P{rv}up       string    since when nodes have shown that they live, without a break, in milliseconds by Redis's clock; ends with the break
 const (
 	logKey   = "{rv}log"
 	nodesKey = "{rv}nodes"
 	nodeKey  = "{rv}n:"
+	upKey    = "{rv}up"
 
 	streamLength = 10_000
-	beat         = time.Second     // how often a node shows that it lives
+	beat         = 500 * time.Millisecond // how often a node shows that it lives
+	listen       = beat
 	nodeLife     = 3 * time.Second // how long it is taken for alive after that
-	listen       = 900 * time.Millisecond
-	askAgain     = 10 * time.Millisecond // when not all have heard; doubles up to a tenth of a second
-	maxNotice    = 16 << 10              // bytes of a revocation in JSON
+	// breakAfterSilence is when silence of all nodes is a break: Redis was away, or it was wiped. It is early enough for no node to be
+	// forgotten without one.
+	breakAfterSilence = 1500 * time.Millisecond
+	// settle is how long after a break every node that lives has shown it: two tries to reach Redis, and the pause between them.
+	settle      = 3 * time.Second
+	longestWait = time.Second
+	askAgain    = 10 * time.Millisecond // when not all have heard; doubles up to a tenth of a second
+	maxNotice   = 16 << 10              // bytes of a revocation in JSON
 )
 
 // Bulletin is a session.Bulletin over a stream. Make it with Store.Bulletin.
@@ -51,6 +60,30 @@ func (s *Store) Bulletin() *Bulletin { return &Bulletin{store: s, node: rand.Tex
 
 // position is the id of a stream's entry.
 type position struct{ milliseconds, sequence uint64 }
+
+// touch keeps up, or begins it, and returns it.
+//
+//	KEYS  up
+//	ARGV  milliseconds of silence that are a break
+const touch = `
+if redis.call('PEXPIRE', KEYS[1], ARGV[1]) == 0 then
+	local clock = redis.call('TIME')
+	redis.call('SET', KEYS[1], string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)), 'PX', ARGV[1])
+end
+return redis.call('GET', KEYS[1])`
+
+// age returns for how many milliseconds there was no break; -1 in one.
+//
+//	KEYS  up
+const age = `
+local up = redis.call('GET', KEYS[1])
+if not up then return -1 end
+local clock = redis.call('TIME')
+return clock[1] * 1000 + math.floor(clock[2] / 1000) - tonumber(up)`
+
+func (b *Bulletin) touch(ctx context.Context, to goredis.Cmdable) *goredis.Cmd {
+	return to.Eval(ctx, touch, []string{b.key(upKey)}, breakAfterSilence.Milliseconds())
+}
 
 func parsePosition(s string) (p position, err error) {
 	ms, sequence, _ := strings.Cut(s, "-")
@@ -94,7 +127,7 @@ func (b *Bulletin) Follow(ctx context.Context, ready func() error, heard func(*s
 		if time.Since(began) > longPause {
 			wait = 0
 		}
-		wait = min(max(2*wait, firstPause), longPause)
+		wait = min(max(2*wait, firstPause), longestWait)
 		b.store.cfg.Log.Warn("revocations of other nodes come by the directory only", "error", err)
 		select {
 		case <-ctx.Done():
@@ -105,7 +138,8 @@ func (b *Bulletin) Follow(ctx context.Context, ready func() error, heard func(*s
 
 // follow listens until something fails.
 func (b *Bulletin) follow(ctx context.Context, ready func() error, heard func(*session.Revocation)) error {
-	if err := b.start(ctx); err != nil {
+	up, err := b.start(ctx)
+	if err != nil {
 		return err
 	}
 	if err := ready(); err != nil { // before the first beat says up to where this node has heard
@@ -114,8 +148,12 @@ func (b *Bulletin) follow(ctx context.Context, ready func() error, heard func(*s
 	var lastBeat time.Time
 	for {
 		if time.Since(lastBeat) >= beat {
-			if err := b.beat(ctx); err != nil {
+			since, err := b.beat(ctx)
+			if err != nil {
 				return err
+			}
+			if since != up { // the stream may have begun anew, before the position: nothing would be heard
+				return errors.New("redis was away, or has lost what it knew")
 			}
 			lastBeat = time.Now()
 		}
@@ -136,23 +174,29 @@ func (b *Bulletin) follow(ctx context.Context, ready func() error, heard func(*s
 }
 
 // start finds the end of the stream: what is there already is in the log too, which is read when start is through.
-func (b *Bulletin) start(ctx context.Context) error {
+func (b *Bulletin) start(ctx context.Context) (up string, err error) {
 	bounded, cancel := context.WithTimeout(ctx, b.store.cfg.Timeout)
 	defer cancel()
-	last, err := b.store.client.XRevRangeN(bounded, b.key(logKey), "+", "-", 1).Result()
-	if err != nil {
-		return err
+	if up, err = b.touch(bounded, b.store.client).Text(); err != nil { // before the end is looked for
+		return "", err
 	}
-	var end position
-	if len(last) > 0 {
-		if end, err = parsePosition(last[0].ID); err != nil {
-			return err
-		}
+	end, err := b.end(bounded)
+	if err != nil {
+		return "", err
 	}
 	b.mu.Lock()
 	b.heard = end // also when it is earlier than before: Redis was wiped, and its clock went back
 	b.mu.Unlock()
-	return nil
+	return up, nil
+}
+
+// end is the position of the latest revocation; zero when there is none.
+func (b *Bulletin) end(ctx context.Context) (position, error) {
+	last, err := b.store.client.XRevRangeN(ctx, b.key(logKey), "+", "-", 1).Result()
+	if err != nil || len(last) == 0 {
+		return position{}, err
+	}
+	return parsePosition(last[0].ID)
 }
 
 func (b *Bulletin) position() position {
@@ -165,14 +209,7 @@ func (b *Bulletin) position() position {
 func (b *Bulletin) CatchUp(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, b.store.cfg.Timeout)
 	defer cancel()
-	last, err := b.store.client.XRevRangeN(asking, b.key(logKey), "+", "-", 1).Result()
-	if err != nil {
-		return unavailable(err)
-	}
-	if len(last) == 0 {
-		return nil
-	}
-	end, err := parsePosition(last[0].ID)
+	end, err := b.end(asking)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -188,15 +225,18 @@ func (b *Bulletin) CatchUp(ctx context.Context) error {
 	return nil
 }
 
-// beat shows that the node lives, and what it has heard.
-func (b *Bulletin) beat(ctx context.Context) error {
+// beat shows that the node lives, and what it has heard. It returns since when nodes do, without a break.
+func (b *Bulletin) beat(ctx context.Context) (up string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.store.cfg.Timeout)
 	defer cancel()
 	pipeline := b.store.client.Pipeline()
+	since := b.touch(ctx, pipeline)
 	pipeline.SAdd(ctx, b.key(nodesKey), b.node)
 	pipeline.Set(ctx, b.key(nodeKey+b.node), b.position().String(), nodeLife)
-	_, err := pipeline.Exec(ctx)
-	return err
+	if _, err := pipeline.Exec(ctx); err != nil {
+		return "", err
+	}
+	return since.Text()
 }
 
 // hear passes on what was read. A notice that cannot be read is not passed over in silence: the log has it.
@@ -257,7 +297,9 @@ func (b *Bulletin) Heard(ctx context.Context, at string) (nodes int, err error) 
 	}
 }
 
-// count tells how many nodes live, and how many of them have not yet heard what is at a position.
+var errSettling = errors.New("redis was away, or has lost what it knew, and not every node may have shown that it lives")
+
+// count tells how many nodes live, and how many of them have not yet heard what is at a position. That is not known for some seconds after a break.
 func (b *Bulletin) count(ctx context.Context, want position) (alive, behind int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.store.cfg.Timeout)
 	defer cancel()
@@ -269,10 +311,15 @@ func (b *Bulletin) count(ctx context.Context, want position) (alive, behind int,
 	for i, node := range nodes {
 		keys[i] = b.key(nodeKey + node)
 	}
-	values, err := b.store.client.MGet(ctx, keys...).Result()
-	if err != nil {
+	pipeline := b.store.client.Pipeline()
+	answers, together := pipeline.MGet(ctx, keys...), pipeline.Eval(ctx, age, []string{b.key(upKey)})
+	if _, err := pipeline.Exec(ctx); err != nil {
 		return 0, 0, err
 	}
+	if ms, err := together.Int64(); err != nil || ms < settle.Milliseconds() {
+		return 0, 0, cmp.Or(err, errSettling)
+	}
+	values := answers.Val()
 	var gone []any
 	for i, value := range values {
 		text, lives := value.(string)

@@ -182,3 +182,62 @@ func TestBulletin_PassesOverWhatCannotBeRead(t *testing.T) {
 		t.Errorf("after notices that cannot be read: %v", err)
 	}
 }
+
+// After Redis was wiped, or away for longer than nodes are taken for alive, it knows no nodes. The first that is back does not stand for all.
+func TestBulletin_AWipedRedisDoesNotKnowWhoLives(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*testing.T, *redistest.Server){
+		"wiped": func(t *testing.T, server *redistest.Server) {
+			_, err := server.Do("flushall")
+			must(t, err)
+		},
+		"started again": func(_ *testing.T, server *redistest.Server) {
+			server.Kill()
+			server.Restart()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			var nodes []*follower
+			for range 3 {
+				n := follow(t, open(t, redis.Config{URL: server.URL(), Timeout: time.Second}).Bulletin(), noErr)
+				await(t, "ready", n.ready)
+				nodes = append(nodes, n)
+			}
+			lose(t, server)
+			var at string
+			poll(t, func() (published bool) {
+				var err error
+				at, err = nodes[0].Publish(t.Context(), notice("ASIA1"))
+				return err == nil
+			})
+			if alive, err := nodes[0].Heard(bounded(t), at); err != nil || alive != 3 {
+				t.Errorf("heard by %d nodes, %v; want 3", alive, err)
+			}
+		})
+	}
+}
+
+// A node that was held up hears what was published meanwhile before it goes on.
+func TestBulletin_CatchUp(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	n := follow(t, open(t, redis.Config{URL: server.URL(), Timeout: time.Second}).Bulletin(), noErr)
+	await(t, "ready", n.ready)
+	must(t, n.CatchUp(bounded(t)))
+	other := open(t, redis.Config{URL: server.URL(), Timeout: 10 * time.Second}).Bulletin()
+	for i := range 20 {
+		id := fmt.Sprint("ASIA", i)
+		if _, err := other.Publish(t.Context(), notice(id)); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.CatchUp(bounded(t)); err != nil || !n.has(id) {
+			t.Fatalf("caught up with %v, and has heard: %v", err, n.has(id))
+		}
+	}
+	server.Kill()
+	if err := n.CatchUp(bounded(t)); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("without Redis: %v, want ErrUnavailable", err)
+	}
+}
