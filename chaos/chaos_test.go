@@ -78,7 +78,7 @@ func run(t *testing.T, i *installation, lasting time.Duration, seed uint64) {
 	harming, stopHarm := context.WithTimeout(t.Context(), lasting)
 	defer stopHarm()
 	harmer := &injector{installation: i, random: rand.New(rand.NewPCG(seed, 0))}
-	harmer.run(harming, min(max(lasting/12, time.Second), 5*time.Second))
+	harmer.run(harming, min(max(lasting/15, time.Second), 3*time.Second))
 	<-time.After(calm) // what follows the last fault
 	stopLoad()
 	<-loaded

@@ -2,8 +2,16 @@ package redis_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -140,7 +148,8 @@ func TestRedis_Throttle(t *testing.T) {
 // TestRedis_Cluster runs the suite on a cluster of three nodes, then shows that all of them hold keys.
 func TestRedis_Cluster(t *testing.T) {
 	t.Parallel()
-	url, nodes := startCluster(t)
+	cluster := redistest.StartCluster(t, 3, 0)
+	url, nodes := cluster.URL(), cluster.Servers
 	var n atomic.Int64
 	openCluster := func(t *testing.T) *redis.Store {
 		return open(t, redis.Config{URL: url, Prefix: fmt.Sprintf("test%d:", n.Add(1)), Timeout: 10 * time.Second})
@@ -168,46 +177,6 @@ func TestRedis_Cluster(t *testing.T) {
 	}
 }
 
-// startCluster makes three primaries share the slots.
-func startCluster(t *testing.T) (url string, nodes []*redistest.Server) {
-	t.Helper()
-	var addresses []string
-	for range 3 {
-		node := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "5000",
-			"--cluster-port", freePort(t))
-		nodes, addresses = append(nodes, node), append(addresses, node.Addr)
-	}
-	for i, node := range nodes {
-		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
-		defer client.Close()
-		must(t, client.ClusterAddSlotsRange(t.Context(), i*16384/3, (i+1)*16384/3-1).Err())
-		if i > 0 {
-			host, port, _ := net.SplitHostPort(nodes[0].Addr)
-			bus := client.Do(t.Context(), "cluster", "meet", host, port, nodes[0].Option("--cluster-port"))
-			must(t, bus.Err())
-		}
-	}
-	for _, node := range nodes {
-		client := goredis.NewClient(&goredis.Options{Addr: node.Addr})
-		defer client.Close()
-		poll(t, func() bool {
-			info, err := client.ClusterInfo(t.Context()).Result()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
-		})
-	}
-	return "redis+cluster://" + strings.Join(addresses, ","), nodes
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -228,21 +197,198 @@ func poll(t *testing.T, done func() bool) {
 	}
 }
 
-// TestRedis_Sentinel finds the primary through a sentinel.
+// TestRedis_Sentinel finds the primary through sentinels.
 func TestRedis_Sentinel(t *testing.T) {
 	t.Parallel()
-	primary := redistest.Start(t)
-	host, port, _ := net.SplitHostPort(primary.Addr)
-	config := filepath.Join(t.TempDir(), "sentinel.conf")
-	must(t, os.WriteFile(config, fmt.Appendf(nil, "sentinel monitor main %s %s 1\n", host, port), 0o600))
-	sentinel := redistest.StartSentinel(t, config)
-	s := open(t, redis.Config{URL: "redis+sentinel://" + sentinel.Addr + "/main", Timeout: 10 * time.Second})
+	set := redistest.StartSentinels(t, 1, 5*time.Second)
+	s := open(t, redis.Config{URL: set.URL(), Timeout: 10 * time.Second})
 	r := sessiontest.NewRecord(account, role, 1)
 	must(t, s.Put(t.Context(), r))
-	if _, err := open(t, redis.Config{URL: primary.URL()}).Get(t.Context(), r.AccessKeyID); err != nil {
+	if _, err := open(t, redis.Config{URL: set.Servers[0].URL()}).Get(t.Context(), r.AccessKeyID); err != nil {
 		t.Errorf("the primary does not have the record: %v", err)
 	}
 }
+
+// When one primary of a cluster is gone, what is on the others goes on.
+func TestRedis_ClusterWithoutOnePrimary(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 0, "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000")
+	s := open(t, redis.Config{URL: cluster.URL(), Timeout: time.Second})
+	var records []*session.Record
+	for n := range 60 {
+		r := sessiontest.NewRecord(account, role, n)
+		poll(t, func() bool { return s.Put(t.Context(), r) == nil })
+		records = append(records, r)
+	}
+	lost := cluster.Servers[0]
+	keys, err := lost.Do("keys", "*")
+	must(t, err)
+	lost.Kill()
+	var gone, kept int
+	for _, r := range records {
+		if strings.Contains(keys, r.AccessKeyID) {
+			gone++
+			if err := s.Put(t.Context(), r); !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("a record of the primary that is gone: %v, want ErrUnavailable", err)
+			}
+			continue
+		}
+		kept++
+		poll(t, func() bool { return s.Put(t.Context(), r) == nil }) // the cluster takes a moment to find that it works without
+	}
+	if gone == 0 || kept == 0 {
+		t.Fatalf("%d records on the primary that is gone, %d elsewhere", gone, kept)
+	}
+	for _, r := range records { // and by now nothing of the others fails, however often those of the lost one do
+		if err := s.Put(t.Context(), r); (err != nil) != strings.Contains(keys, r.AccessKeyID) {
+			t.Errorf("Put: %v; the record is on the primary that is gone: %v", err, err == nil)
+		}
+	}
+}
+
+// A user who may do what docs/operations.md says, and no more, over TLS.
+func TestRedis_TLSAndACL(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pool := certify(t, dir)
+	port := freePort(t)
+	server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"),
+		"--tls-auth-clients", "no")
+	_, err := server.Do("acl", "setuser", "stint", "on", ">s3cret", "~stint:*", "+@read", "+@write", "+@connection", "+eval", "+info", "+time")
+	must(t, err)
+	_, err = server.Do("acl", "setuser", "default", "off")
+	must(t, err)
+	file := filepath.Join(dir, "password")
+	must(t, os.WriteFile(file, []byte("s3cret\n"), 0o600))
+	at := "rediss://stint@127.0.0.1:" + port
+	s := open(t, redis.Config{URL: at, PasswordFile: file, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, Timeout: 10 * time.Second})
+	must(t, s.Ping(t.Context()))
+	must(t, s.Found(t.Context()))
+	r := sessiontest.NewRecord(account, role, 1)
+	must(t, s.Put(t.Context(), r))
+	must(t, errorOf(s.Get(t.Context(), r.AccessKeyID)))
+	must(t, errorOf(s.List(t.Context(), session.Query{Account: account})))
+	must(t, s.Consume(t.Context(), "name", fresh(), time.Now().Add(time.Hour)))
+	must(t, errorOf(s.Attempt(t.Context(), "name")))
+	must(t, s.SetValue(t.Context(), "name", []byte("v"), time.Now().Add(time.Hour)))
+	must(t, errorOf(s.TakeValue(t.Context(), "name")))
+	n := follow(t, s.Bulletin(), noErr)
+	await(t, "ready", n.ready)
+	position, err := n.Publish(t.Context(), notice("ASIA1"))
+	must(t, err)
+	must(t, errorOf(n.Heard(bounded(t), position)))
+	for name, cfg := range map[string]redis.Config{
+		"an authority that is not known": {URL: at, PasswordFile: file},
+		"a wrong password":               {URL: "rediss://stint:wrong@127.0.0.1:" + port, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
+		"keys of another prefix":         {URL: at, PasswordFile: file, Prefix: "other:", TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
+	} {
+		if err := open(t, cfg).Ping(t.Context()); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+	}
+}
+
+// certify writes a certificate for 127.0.0.1 and its key, and returns who vouches for it.
+func certify(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	pool := x509.NewCertPool()
+	certificate, err := x509.ParseCertificate(der)
+	must(t, err)
+	pool.AddCert(certificate)
+	return pool
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+// Whatever a mint writes goes to Redis in one round trip, and so does each question of a guard or a throttle.
+func TestRedis_OneRoundTrip(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	way := countTrips(t, server.Addr)
+	s := open(t, redis.Config{URL: "redis://" + way.address(), Timeout: 10 * time.Second})
+	must(t, s.Found(t.Context()))
+	for name, call := range map[string]func() error{
+		"Put":     func() error { return s.Put(t.Context(), sessiontest.NewRecord(account, role, 1)) },
+		"Consume": func() error { return s.Consume(t.Context(), "name", fresh(), time.Now().Add(time.Hour)) },
+		"Attempt": func() error { return errorOf(s.Attempt(t.Context(), "name")) },
+		"Succeed": func() error { return s.Succeed(t.Context(), "name") },
+	} {
+		before := way.trips.Load()
+		must(t, call())
+		if got := way.trips.Load() - before; got != 1 {
+			t.Errorf("%s takes %d round trips, want 1", name, got)
+		}
+	}
+}
+
+// tripCounter passes on what is sent, and counts how often the direction changes from answer to question.
+type tripCounter struct {
+	listener net.Listener
+	trips    atomic.Int64
+}
+
+func (c *tripCounter) address() string { return c.listener.Addr().String() }
+
+func countTrips(t *testing.T, target string) *tripCounter {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	c := &tripCounter{listener: listener}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = near.Close()
+				return
+			}
+			var asking atomic.Bool
+			go func() {
+				defer far.Close()
+				_, _ = io.Copy(writerFunc(func(b []byte) (int, error) {
+					if !asking.Swap(true) {
+						c.trips.Add(1)
+					}
+					return far.Write(b)
+				}), near)
+			}()
+			go func() {
+				defer near.Close()
+				_, _ = io.Copy(writerFunc(func(b []byte) (int, error) {
+					asking.Store(false)
+					return near.Write(b)
+				}), far)
+			}()
+		}
+	}()
+	return c
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 func TestRedis_TwoStoresShareOneRedis(t *testing.T) {
 	t.Parallel()
