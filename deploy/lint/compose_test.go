@@ -60,6 +60,12 @@ func TestCompose(t *testing.T) {
 	if nodes[0].Volumes[0].Source == nodes[1].Volumes[0].Source {
 		t.Error("the nodes share a data directory")
 	}
+	// Names resolve to addresses of any network in common; on another one the proxy would have another address.
+	for network := range project.Services["proxy"].Networks {
+		if _, shared := nodes[0].Networks[network]; shared != (network == "inner") {
+			t.Errorf("proxy and nodes on network %s: %v", network, shared)
+		}
+	}
 	proxy := project.Services["proxy"].Networks["inner"].Ipv4Address
 	if got := *nodes[0].Environment["STINT_TRUSTED_PROXIES"]; got != proxy+"/32" {
 		t.Errorf("trusted is %s, the proxy is %s", got, proxy)
