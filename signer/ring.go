@@ -285,7 +285,9 @@ func (d *document) prune() {
 // maintain does what is due at now: it removes keys that nothing needs, lets prepared keys sign that were published long enough,
 // and prepares a successor for each key that has signed for the time that every has for its purpose (0: forever). It reports whether d
 // changed.
-func (d *document) maintain(tokenAlgorithm string, delay time.Duration, every map[Purpose]time.Duration, now time.Time, random io.Reader) (bool, error) {
+func (d *document) maintain(
+	tokenAlgorithm string, delay time.Duration, every map[Purpose]time.Duration, now time.Time, random io.Reader,
+) (bool, error) {
 	changed := len(d.retire(now)) > 0
 	for _, p := range AllPurposes() {
 		if next := d.find(p, Prepared); next != nil {

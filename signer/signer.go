@@ -77,8 +77,8 @@ type Signer struct {
 
 // Open loads the key ring from cfg.Store or, on the first run, creates it; of several nodes that do so at once all end with the
 // same ring. The error matches seal.ErrWrongKey if cfg.Master is not the key that sealed the ring, ErrFormerMaster if it lacks the
-// previous key and the last Reseal was not confirmed, and seal.ErrDamaged if the ring was altered; none of them overwrites it. If the configured algorithm differs from that of the signing token key, Open prepares
-// a key of the configured one.
+// previous key and the last Reseal was not confirmed, and seal.ErrDamaged if the ring was altered; none of them overwrites it. If the
+// configured algorithm differs from that of the signing token key, Open prepares a key of the configured one.
 func Open(ctx context.Context, cfg Config) (*Signer, error) {
 	cfg.Algorithm = cmp.Or(cfg.Algorithm, HS256)
 	cfg.TemporaryPrefix = cmp.Or(cfg.TemporaryPrefix, PrefixTemporaryKey)
