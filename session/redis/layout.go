@@ -13,10 +13,11 @@ import (
 // What is in Redis, with P the prefix of Config and {T} one of 64 hash tags:
 //
 //	key        type        holds                                        ends
-//	P{T}s:A    string      record of access key id A, binary form       with the session
-//	P{T}i:E    sorted set  keys of the sessions with tag T that end     a minute after instant E
-//	                       in the ten minutes (two hours for long
-//	                       ones) before instant E; all scores are 0
+//	P{T}r:E    hash        by access key id, records (without it) of    a minute after instant E
+//	                       the sessions with tag T that end in the ten
+//	                       minutes (two hours for long ones) before
+//	                       instant E
+//	P{T}i:E    sorted set  keys of the same sessions; all scores are 0  a minute after instant E
 //	P{T}g:H    string      guard: a name with hash H is consumed        when the name may pass again
 //	P{T}t:H    hash        throttle: n failures under a name with hash  a day after wait and
 //	                       H; until u, milliseconds, no more attempts   last attempt
@@ -25,11 +26,12 @@ import (
 //	P{T}birth  string      since when nothing was lost, milliseconds,   never
 //	                       0: ever; and by which run of Redis (guard.go)
 //
-// T comes from the access key id, or for a guard, a throttle or a value from the hash of its name. So Get needs nothing but the id, all keys of one write share a
+// T comes from the access key id, or for a guard, a throttle or a value from the hash of its name. So all keys of one write share a
 // slot of a cluster, and the load spreads evenly however few accounts and roles there are. A session is a member of one sorted set, in which
 // Account/EntityID/AccessKeyID sorts it: List of an account or an entity is a range of each set. The sets of an entity would be many
-// and small: an empty Redis key costs more than a member. E splits the index by time, so that it never needs pruning: a whole set
-// ends at once when its last session has.
+// and small: an empty Redis key costs more than a member; so does a key for each record, with its own end, which is why records are fields.
+// E splits both by time, so that they never need pruning: they end at once when their last session has. Until then a record that has ended
+// may be there; its own end counts. Get, which is rare, asks for every E there may be.
 const tagCount = 64
 
 // tag is a hash tag, 0 to 63. In a cluster each tag is one slot, hence one node.
@@ -52,7 +54,7 @@ func (t tag) key(prefix, kind, name string) string {
 
 // The kinds of key.
 const (
-	recordKind = "s:"
+	recordKind = "r:"
 	indexKind  = "i:"
 	guardKind  = "g:"
 	waitKind   = "t:"

@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -17,7 +20,7 @@ func (s *Store) List(ctx context.Context, q session.Query) (session.Page, error)
 	}
 	var page session.Page
 	for more := true; more; {
-		var keys []string
+		var keys []entry
 		if keys, more, err = s.indexed(ctx, after, before, limit); err != nil {
 			return session.Page{}, err
 		}
@@ -27,25 +30,32 @@ func (s *Store) List(ctx context.Context, q session.Query) (session.Page, error)
 				return session.Page{}, err
 			}
 			if len(page.Records) == limit {
-				page.Next = session.Cursor(keys[n-1])
+				page.Next = session.Cursor(keys[n-1].key)
 				return page, nil
 			}
-			after, keys = keys[n-1], keys[n:]
+			after, keys = keys[n-1].key, keys[n:]
 		}
 	}
 	return page, nil
 }
 
+// entry is a session in the index: its key, and the set that has it.
+type entry struct {
+	key string
+	end time.Time
+}
+
 // indexed returns the first keys of the index between after and before, in order, and whether there are more. Each index set is asked for a
 // few: as the keys spread evenly, these are enough for a page. What a set has beyond them is unknown, so only what precedes
 // the last key of every such set is known to be complete.
-func (s *Store) indexed(ctx context.Context, after, before string, limit int) (keys []string, more bool, err error) {
+func (s *Store) indexed(ctx context.Context, after, before string, limit int) (keys []entry, more bool, err error) {
 	few := int64(4 + limit/16)
 	var answers []*goredis.StringSliceCmd
+	ends := indexEnds(s.cfg.Now())
 	err = s.read(ctx, &s.lanes[0], func(ctx context.Context) error {
 		pipeline := s.client.Pipeline()
 		answers = answers[:0]
-		for _, end := range indexEnds(s.cfg.Now()) {
+		for _, end := range ends {
 			for t := range tag(tagCount) {
 				answers = append(answers, pipeline.ZRangeByLex(ctx, s.key(t, indexKind, indexName(end)),
 					&goredis.ZRangeBy{Min: "(" + after, Max: "(" + before, Count: few}))
@@ -58,32 +68,33 @@ func (s *Store) indexed(ctx context.Context, after, before string, limit int) (k
 		return nil, false, err
 	}
 	complete := before
-	for _, answer := range answers {
+	for i, answer := range answers {
 		found := answer.Val()
 		if int64(len(found)) == few {
 			complete, more = min(complete, found[few-1]), true
 		}
-		keys = append(keys, found...)
+		for _, key := range found {
+			keys = append(keys, entry{key, ends[i/tagCount]})
+		}
 	}
-	slices.Sort(keys)
-	keys = slices.Compact(keys) // a record that was put again may be in two sets
-	if end, found := slices.BinarySearch(keys, complete); found {
-		keys = keys[:end+1]
-	} else {
-		keys = keys[:end]
+	slices.SortFunc(keys, func(a, b entry) int { return cmp.Or(strings.Compare(a.key, b.key), b.end.Compare(a.end)) })
+	keys = slices.CompactFunc(keys, func(a, b entry) bool { return a.key == b.key }) // a record that was put again with a later end
+	beyond := slices.IndexFunc(keys, func(e entry) bool { return e.key > complete })
+	if beyond >= 0 {
+		keys = keys[:beyond]
 	}
 	return keys, more, nil
 }
 
 // appendLive appends the records of keys that are there, have not ended and still belong to the key.
-func (s *Store) appendLive(ctx context.Context, records []*session.Record, keys []string) ([]*session.Record, error) {
+func (s *Store) appendLive(ctx context.Context, records []*session.Record, keys []entry) ([]*session.Record, error) {
 	var answers []*goredis.StringCmd
 	err := s.read(ctx, &s.lanes[0], func(ctx context.Context) error {
 		pipeline := s.client.Pipeline()
 		answers = answers[:0]
-		for _, key := range keys {
-			id := session.CutKey(key)
-			answers = append(answers, pipeline.Get(ctx, s.key(tagOf(id), recordKind, id)))
+		for _, e := range keys {
+			id := session.CutKey(e.key)
+			answers = append(answers, pipeline.HGet(ctx, s.key(tagOf(id), recordKind, indexName(e.end)), id))
 		}
 		_, err := pipeline.Exec(ctx)
 		return err
@@ -93,18 +104,11 @@ func (s *Store) appendLive(ctx context.Context, records []*session.Record, keys 
 	}
 	now := s.cfg.Now()
 	for i, answer := range answers {
-		encoded, err := answer.Result()
-		if err == goredis.Nil {
-			continue
-		}
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		r, err := session.DecodeRecord(encoded)
+		r, err := liveRecord(session.CutKey(keys[i].key), answer, now)
 		if err != nil {
 			return nil, err
 		}
-		if now.Before(r.ExpiresAt) && r.Key() == keys[i] {
+		if r != nil && r.Key() == keys[i].key {
 			records = append(records, r)
 		}
 	}

@@ -124,32 +124,40 @@ func bound(o *goredis.UniversalOptions, cfg Config) {
 
 // Put implements session.Store. The index is written before the record: no record exists that List could not show.
 func (s *Store) Put(ctx context.Context, r *session.Record) error {
-	encoded, err := session.AppendRecord(make([]byte, 0, 256), r)
+	if !session.ValidID(r.AccessKeyID) {
+		return fmt.Errorf("%w: access key id is missing, too long or has foreign characters", session.ErrInvalid)
+	}
+	short := *r
+	short.AccessKeyID = inField
+	encoded, err := session.AppendRecord(make([]byte, 0, 256), &short)
 	if err != nil {
 		return err
 	}
 	now := s.cfg.Now()
-	left := r.ExpiresAt.UnixMilli() - now.UnixMilli()
-	if left <= 0 {
+	if !now.Before(r.ExpiresAt) {
 		return nil
 	}
 	t, end := tagOf(r.AccessKeyID), indexEnd(now, r.ExpiresAt)
-	index := s.key(t, indexKind, indexName(end))
+	index, records := s.key(t, indexKind, indexName(end)), s.key(t, recordKind, indexName(end))
+	over := end.Add(indexGrace).UnixMilli()
 	add := goredis.NewIntCmd(ctx, "zadd", index, "0", r.Key())
-	expire := goredis.NewIntCmd(ctx, "pexpireat", index, end.Add(indexGrace).UnixMilli())
-	// PX, not PXAT: a Redis whose clock is ahead must not drop what is live.
-	set := goredis.NewStatusCmd(ctx, "set", s.key(t, recordKind, r.AccessKeyID), encoded, "px", left)
-	if err := s.lane(t).write(ctx, s.client, s.cfg.Timeout, add, expire, set); err != nil {
+	endIndex := goredis.NewIntCmd(ctx, "pexpireat", index, over)
+	set := goredis.NewIntCmd(ctx, "hset", records, r.AccessKeyID, encoded)
+	endRecords := goredis.NewIntCmd(ctx, "pexpireat", records, over)
+	if err := s.lane(t).write(ctx, s.client, s.cfg.Timeout, add, endIndex, set, endRecords); err != nil {
 		return err
 	}
-	if err := cmp.Or(add.Err(), expire.Err(), set.Err()); err != nil {
+	if err := cmp.Or(add.Err(), endIndex.Err(), set.Err(), endRecords.Err()); err != nil {
 		return unavailable(err)
 	}
-	if expire.Val() != 1 || set.Val() != answerOK {
+	if endIndex.Val() != 1 || endRecords.Val() != 1 {
 		return unavailable(errUnexpected)
 	}
 	return nil
 }
+
+// inField stands for the access key id in a record's binary form: the name of its field is the id.
+const inField = "_"
 
 // answerOK is the answer of a SET that was done. A command that was not sent has no answer, whatever its error says.
 const answerOK = "OK"
@@ -161,25 +169,43 @@ func (s *Store) Get(ctx context.Context, accessKeyID string) (*session.Record, e
 	if !session.ValidID(accessKeyID) {
 		return nil, session.ErrNotFound
 	}
-	t := tagOf(accessKeyID)
-	var encoded string
-	err := s.read(ctx, s.lane(t), func(ctx context.Context) (err error) {
-		encoded, err = s.client.Get(ctx, s.key(t, recordKind, accessKeyID)).Result()
+	t, now := tagOf(accessKeyID), s.cfg.Now()
+	var answers []*goredis.StringCmd
+	err := s.read(ctx, s.lane(t), func(ctx context.Context) error {
+		pipeline := s.client.Pipeline()
+		answers = answers[:0]
+		for _, end := range indexEnds(now) {
+			answers = append(answers, pipeline.HGet(ctx, s.key(t, recordKind, indexName(end)), accessKeyID))
+		}
+		_, err := pipeline.Exec(ctx)
 		return err
 	})
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		return nil, err
+	}
+	for _, answer := range answers {
+		r, err := liveRecord(accessKeyID, answer, now)
+		if err != nil || r != nil {
+			return r, err
+		}
+	}
+	return nil, session.ErrNotFound
+}
+
+// liveRecord reads the field of an access key id; nil when there is no record, or it has ended.
+func liveRecord(accessKeyID string, answer *goredis.StringCmd, now time.Time) (*session.Record, error) {
+	encoded, err := answer.Result()
 	if errors.Is(err, goredis.Nil) {
-		return nil, session.ErrNotFound
+		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, unavailable(err)
 	}
 	r, err := session.DecodeRecord(encoded)
-	if err != nil {
+	if err != nil || !now.Before(r.ExpiresAt) {
 		return nil, err
 	}
-	if !s.cfg.Now().Before(r.ExpiresAt) {
-		return nil, session.ErrNotFound
-	}
+	r.AccessKeyID = accessKeyID
 	return r, nil
 }
 
