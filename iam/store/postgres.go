@@ -38,7 +38,8 @@ type Postgres struct {
 	writing chan struct{} // who of this process may wait for its turn
 
 	listening sync.Mutex
-	listener  *pgConn // under listening; nil: there is none (any more)
+	listener  *pgConn      // under listening; nil: there is none (any more)
+	making    chan *pgConn // under listening; gives the next one; nil: none is being made
 }
 
 var (
@@ -70,6 +71,9 @@ func (p *Postgres) Close() error {
 	err := p.pool.close()
 	p.listening.Lock()
 	defer p.listening.Unlock()
+	if p.making != nil {
+		p.listener, p.making = <-p.making, nil
+	}
 	p.dropListener()
 	return err
 }

@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stint-sts/stint/iam"
+	"github.com/stint-sts/stint/iam/store"
 	"github.com/stint-sts/stint/iam/store/pgtest"
 )
 
@@ -86,5 +88,39 @@ func TestPostgres_FailOver(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A host that was lost so that nobody says so keeps a new connection waiting, but not the look at what other nodes changed.
+func TestPostgres_SilentHost(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := gone.Addr().String()
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	both := strings.Replace(url, "@", "@"+at+",", 1)
+	s, err := store.OpenPostgres(t.Context(), store.PostgresConfig{URL: both, ConnectTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gone, err = net.Listen("tcp", at); err != nil { // accepts by the kernel, and says nothing
+		t.Skipf("SKIPPED: another process took the port meanwhile: %v", err)
+	}
+	for range 3 {
+		s.Await(t.Context())
+		if newest(t, s) == (iam.FeedPosition{}) {
+			t.Error("no position")
+		}
+	}
+	if err := gone.Close(); err != nil { // resets what waits in it, so that the next host is tried
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -98,7 +98,8 @@ func readChanges(t *tx, after iam.FeedPosition) (iam.Changes, error) {
 	return iam.Changes{FeedPosition: newest}, err
 }
 
-// Await implements iam.Feed: it returns on a notification, and without one after pollInterval.
+// Await implements iam.Feed: it returns on a notification, and without one after pollInterval. It does not wait for a new connection,
+// which takes its time when a host is gone, as after a fail-over.
 func (p *Postgres) Await(ctx context.Context) {
 	p.listening.Lock()
 	defer p.listening.Unlock()
@@ -108,10 +109,7 @@ func (p *Postgres) Await(ctx context.Context) {
 		p.dropListener() // it may hang on a server that is no longer the primary
 	}
 	if p.listener == nil {
-		if err := p.listen(ctx); err != nil {
-			<-ctx.Done() // Changes will tell why
-			return
-		}
+		p.awaitListener(ctx)
 		return // what came before is not announced again
 	}
 	if err := p.listener.WaitForNotification(ctx); err != nil && ctx.Err() == nil {
@@ -120,25 +118,41 @@ func (p *Postgres) Await(ctx context.Context) {
 	}
 }
 
-// listen makes the connection that waits for notifications. The pool's bound is not for it.
-func (p *Postgres) listen(ctx context.Context) error {
+// awaitListener has a listener made, unless one is being made, and waits for it. Call it with listening held.
+func (p *Postgres) awaitListener(ctx context.Context) {
 	select {
 	case <-p.pool.closed:
-		return ErrClosed
+		<-ctx.Done()
+		return
 	default:
 	}
+	if p.making == nil {
+		p.making = make(chan *pgConn, 1)
+		go func(made chan<- *pgConn) { made <- p.listen(context.WithoutCancel(ctx)) }(p.making)
+	}
+	select {
+	case p.listener = <-p.making:
+		p.making = nil
+		if p.listener == nil {
+			<-ctx.Done() // Changes will tell why
+		}
+	case <-ctx.Done():
+	}
+}
+
+// listen makes the connection that waits for notifications, or returns nil. The pool's bound is not for it.
+func (p *Postgres) listen(ctx context.Context) *pgConn {
 	c, err := p.pool.connect(ctx)
 	if err != nil {
-		return err
+		return nil
 	}
-	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	if _, err := c.exec(run, "LISTEN "+notify); err != nil {
+	if _, err := c.exec(ctx, "LISTEN "+notify); err != nil {
 		c.close()
-		return err
+		return nil
 	}
-	p.listener = c
-	return nil
+	return c
 }
 
 func (p *Postgres) dropListener() {
