@@ -196,6 +196,9 @@ func (p *Postgres) begin(ctx context.Context, text string) (c *pgConn, run conte
 			return c, run, func() { cancel(); p.pool.release(c) }, nil
 		}
 		again := c.reused && c.IsClosed() && run.Err() == nil
+		if c.reused && c.IsClosed() {
+			p.pool.discardIdle() // to the same server, and each would cost a time-out of its own if that fell silent
+		}
 		p.pool.release(c)
 		if !again {
 			cancel()

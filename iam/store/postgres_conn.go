@@ -188,6 +188,16 @@ func (p *pool) takeIdle() *pgConn {
 	}
 }
 
+// discardIdle ends the connections that nobody uses, without a word to a server that may not listen.
+func (p *pool) discardIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.idle {
+		_ = c.Conn().Close()
+	}
+	p.idle = nil
+}
+
 // release takes back what acquire returned. A connection that is not at rest is closed.
 func (p *pool) release(c *pgConn) {
 	defer func() { <-p.places }()

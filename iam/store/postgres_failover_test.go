@@ -1,8 +1,12 @@
 package store_test
 
 import (
+	"errors"
+	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,4 +127,103 @@ func TestPostgres_SilentHost(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// After a host was lost without a word, one transaction fails by its time-out, not one for each connection to it.
+func TestPostgres_ConnectionsSilent(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	_, rest, _ := strings.Cut(url, "@")
+	server, _, _ := strings.Cut(rest, "/")
+	between := newGate(t, server)
+	s, err := store.OpenPostgres(t.Context(), store.PostgresConfig{
+		URL: strings.Replace(url, server, between.Addr().String(), 1), MaxConnections: 4, Timeout: 2 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var views, all sync.WaitGroup
+	views.Add(4)
+	for range 4 {
+		all.Go(func() {
+			err := s.View(t.Context(), func(iam.Tx) error {
+				views.Done()
+				views.Wait() // until each has a connection
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	between.silence()
+	look := func() error { return s.View(t.Context(), func(iam.Tx) error { return nil }) }
+	if err := look(); !errors.Is(err, iam.ErrUnavailable) {
+		t.Errorf("on a connection that fell silent: %v", err)
+	}
+	if err := look(); err != nil {
+		t.Errorf("on a new one: %v", err)
+	}
+}
+
+// gate passes connections on to a server, until they are silenced.
+type gate struct {
+	net.Listener
+	mu     sync.Mutex
+	silent *atomic.Bool // under mu: of the connections since the last silence
+}
+
+func newGate(t *testing.T, server string) *gate {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{Listener: l, silent: new(atomic.Bool)}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			g.mu.Lock()
+			silent := g.silent
+			g.mu.Unlock()
+			go func() {
+				defer client.Close()
+				upstream, err := net.Dial("tcp", server)
+				if err != nil {
+					return
+				}
+				defer upstream.Close()
+				go func() { _, _ = io.Copy(client, upstream) }()
+				_, _ = io.Copy(valve{upstream, silent}, client)
+			}()
+		}
+	}()
+	return g
+}
+
+// silence drops what comes in by the present connections.
+func (g *gate) silence() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.silent.Store(true)
+	g.silent = new(atomic.Bool)
+}
+
+// valve drops what is written once it is silent.
+type valve struct {
+	io.Writer
+	silent *atomic.Bool
+}
+
+func (v valve) Write(p []byte) (int, error) {
+	if v.silent.Load() {
+		return len(p), nil
+	}
+	return v.Writer.Write(p)
 }
