@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/stint-sts/stint/chaos"
 	"github.com/stint-sts/stint/session/redistest"
 )
@@ -22,6 +24,11 @@ const (
 	longRun      = time.Minute // in which every promise comes to be tried
 	calm         = 3 * time.Second
 )
+
+func TestMain(m *testing.M) {
+	logging.Disable() // what the client of Redis prints: each try to reach one that was killed
+	m.Run()
+}
 
 func settings(t *testing.T) (lasting time.Duration, seed uint64) {
 	t.Helper()

@@ -49,6 +49,12 @@ func TestServe_Redis(t *testing.T) {
 		t.Error("that session state did not answer is not counted")
 	}
 
+	for line := range strings.Lines(n.output.String()) {
+		if strings.Contains(line, "pool.go") {
+			t.Errorf("a line that is no record of the log: %s", line)
+		}
+	}
+
 	r.Restart()
 	until(t, "minting works again", func() bool {
 		_, err := alice.assume(role, nil)

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/stint-sts/stint/server"
+	"github.com/stint-sts/stint/session/redis"
 )
 
 func serve(ctx context.Context, p program, args []string) (err error) {
@@ -18,6 +19,7 @@ func serve(ctx context.Context, p program, args []string) (err error) {
 		return err
 	}
 	tuneMemory(p)
+	redis.Quiet()
 	log := &logBuffer{out: p.stderr}
 	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/stint-sts/stint/session"
@@ -93,6 +94,10 @@ func New(cfg Config) (*Store, error) {
 	}
 	return &Store{cfg: cfg, client: goredis.NewUniversalClient(options), lanes: lanes}, nil
 }
+
+// Quiet turns off what the client library prints to standard error, for the whole process: each try to connect while Redis is away. Log
+// says it once. Call it before New.
+func Quiet() { logging.Disable() }
 
 func usePasswordFile(o *goredis.UniversalOptions, path string) error {
 	if _, err := readPassword(path); err != nil {
