@@ -117,6 +117,26 @@ func deactivate(tx iam.Tx) error {
 	return edit(tx, iam.KindAccessKey, userKey, func(k *iam.AccessKey) { k.Active = false })
 }
 
+// A node that was held up sees what others wrote meanwhile, without having been told of it.
+func TestDirectory_HeldUp(t *testing.T) {
+	t.Parallel()
+	w, _, a, b := nodes(t)
+	w.picture(a)
+	w.picture(b)
+	if err := a.Update(t.Context(), deactivate); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.KeepUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(w.picture(w.newDirectory(0)), w.picture(b)); diff != "" {
+		t.Errorf("what another node wrote is not seen (-want +got):\n%s", diff)
+	}
+	if err := w.KeepUp(t.Context()); err != nil {
+		t.Errorf("a node alone: %v", err)
+	}
+}
+
 // What one node writes, the other sees once it has caught up with the version of the write, in whatever it has cached.
 func TestDirectory_CatchUp(t *testing.T) {
 	t.Parallel()
