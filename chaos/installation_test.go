@@ -50,18 +50,17 @@ func (i *installation) clock() time.Duration { return time.Since(i.began) }
 
 // node is a stint as a process, which can be ended and started again at the same addresses.
 type node struct {
-	t             *testing.T
-	binary        string
-	dir           string // of its data
-	config        string
-	address, ops  string
-	clock         clock
-	way           *proxy // to PostgreSQL
-	process       *exec.Cmd
-	ended         chan struct{}
-	output        string // file
-	startOptions  []string
-	startAttempts int
+	t            *testing.T
+	binary       string
+	dir          string // of its data
+	config       string
+	address, ops string
+	clock        clock
+	way          *proxy // to PostgreSQL
+	process      *exec.Cmd
+	ended        chan struct{}
+	output       string // file
+	startOptions []string
 }
 
 // install starts all of it.
