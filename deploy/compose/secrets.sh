@@ -13,7 +13,7 @@ if [ ! -e secrets/redis.password ]; then
 	random >secrets/redis.password
 	hash=$(tr -d '\n' <secrets/redis.password | openssl dgst -sha256 -r | cut -d' ' -f1)
 	# stint reads and writes its own keys, runs scripts, and reads and writes streams.
-	printf 'user default off\nuser stint on #%s ~stint:* resetchannels +@read +@write +@scripting +@connection +@transaction +info -@dangerous -@admin +info\n' "$hash" >secrets/redis.users
+	printf 'user default off\nuser stint on #%s ~stint:* resetchannels +@read +@write +@connection -@dangerous +eval +info +time\n' "$hash" >secrets/redis.users
 fi
 if [ ! -e secrets/tls.pem ]; then
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \

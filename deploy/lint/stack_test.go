@@ -337,6 +337,13 @@ func TestStack(t *testing.T) {
 
 	checkQueries(t, s.scrape())
 
+	// The user of Redis may do what nodes need to tell each other of revocations.
+	revoke := exec.CommandContext(ctx, s.stint, "session", "revoke", "--wait", alice.AccessKeyID)
+	revoke.Env = append(slices.Clone(s.env), "STINT_DATA_DIR="+s.nodes[0].data)
+	if out, err := revoke.CombinedOutput(); err != nil || !strings.Contains(string(out), "2 node(s)") {
+		t.Errorf("revoking gives %v\n%s", err, out)
+	}
+
 	// One node goes: the proxy sends calls to the other.
 	if err := s.nodes[0].process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

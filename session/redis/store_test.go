@@ -268,7 +268,7 @@ func TestRedis_TLSAndACL(t *testing.T) {
 	port := freePort(t)
 	server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"),
 		"--tls-auth-clients", "no")
-	_, err := server.Do("acl", "setuser", "stint", "on", ">s3cret", "~stint:*", "+@read", "+@write", "+@connection", "+eval", "+info", "+time")
+	_, err := server.Do("acl", "setuser", "stint", "on", ">s3cret", "resetchannels", "~stint:*", "+@read", "+@write", "+@connection", "-@dangerous", "+eval", "+info", "+time")
 	must(t, err)
 	_, err = server.Do("acl", "setuser", "default", "off")
 	must(t, err)
