@@ -61,12 +61,12 @@ func TestChaos(t *testing.T) {
 		t.Parallel()
 		options := append([]string{"--cluster-node-timeout", "1500", "--cluster-replica-validity-factor", "0"}, durable...)
 		c := redistest.StartCluster(t, 3, 1, options...)
-		run(t, install(t, binary, c, c.Servers), lasting, seed)
+		run(t, install(t, binary, c), lasting, seed)
 	})
 	t.Run("Sentinel", func(t *testing.T) {
 		t.Parallel()
 		s := redistest.StartSentinels(t, 2, time.Second, durable...)
-		run(t, install(t, binary, s, s.Servers), lasting, seed)
+		run(t, install(t, binary, s), lasting, seed)
 	})
 }
 

@@ -40,6 +40,15 @@ func (i *injector) fail(e error)    { i.t.Errorf("fault: %v", e) }
 func (i *injector) heal() bool      { return i.redis.Works() }
 func (i *injector) nothing() string { return "" }
 
+// primaries are the primaries, of whom there are as many as in the beginning.
+func (i *injector) primaries() (all []*redistest.Server) {
+	until(i.t, "every share of Redis has a primary", func() bool {
+		all = i.redis.Primaries()
+		return len(all) == i.shares
+	}, i.nothing)
+	return all
+}
+
 var harms = []harm{
 	{chaos.NodeKilled, anyNode, func(i *injector, part int, lasting time.Duration, _ int, _ *chaos.Fault) {
 		i.nodes[part].kill()
@@ -83,16 +92,16 @@ var harms = []harm{
 		i.nodes[part].way.setCut(false)
 	}},
 	{chaos.RedisFailedOver, theRedis, func(i *injector, _ int, lasting time.Duration, choice int, _ *chaos.Fault) {
-		primaries := i.redis.Primaries()
+		primaries := i.primaries()
 		lost := primaries[choice%len(primaries)]
 		lost.Kill()
-		until(i.t, "a replica takes over", func() bool { return len(i.redis.Primaries()) == len(primaries) }, i.nothing)
+		until(i.t, "a replica takes over", func() bool { return len(i.redis.Primaries()) == i.shares }, i.nothing)
 		wait(lasting / 2)
 		lost.Restart()
 		until(i.t, "Redis is whole again", i.heal, i.nothing)
 	}},
 	{chaos.RedisPaused, theRedis, func(i *injector, _ int, lasting time.Duration, choice int, _ *chaos.Fault) {
-		primaries := i.redis.Primaries()
+		primaries := i.primaries()
 		paused := primaries[choice%len(primaries)]
 		paused.Pause()
 		wait(2 * lasting) // now and then long enough for a replica to take over
@@ -100,7 +109,7 @@ var harms = []harm{
 		until(i.t, "Redis is whole again", i.heal, i.nothing)
 	}},
 	{chaos.RedisWiped, theRedis, func(i *injector, _ int, _ time.Duration, choice int, _ *chaos.Fault) {
-		if primaries := i.redis.Primaries(); choice%2 == 0 { // back before anybody takes over, and empty: one primary's part is gone
+		if primaries := i.primaries(); choice%2 == 0 { // back before anybody takes over, and empty: one primary's part is gone
 			empty := primaries[choice%len(primaries)]
 			empty.Kill()
 			empty.Restart()
@@ -153,6 +162,3 @@ func (i *injector) inject(h harm, lasting time.Duration) {
 		i.t.Logf("%8v to %8v  %s %d %v", f.Begin.Round(time.Millisecond), f.End.Round(time.Millisecond), f.Kind, f.Node, f.By)
 	})
 }
-
-var _ redisServers = (*redistest.Cluster)(nil)
-var _ redisServers = (*redistest.Sentinels)(nil)

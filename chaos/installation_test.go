@@ -39,7 +39,7 @@ type installation struct {
 	http     *http.Client
 	postgres *pgtest.Server
 	redis    redisServers
-	servers  []*redistest.Server // of redis
+	shares   int // primaries of redis
 	nodes    []*node
 	root     sigv4.Credentials
 	history  *chaos.History
@@ -64,10 +64,10 @@ type node struct {
 }
 
 // install starts all of it.
-func install(t *testing.T, binary string, redis redisServers, servers []*redistest.Server) *installation {
+func install(t *testing.T, binary string, redis redisServers) *installation {
 	t.Helper()
 	i := &installation{
-		t: t, began: time.Now(), redis: redis, servers: servers, postgres: pgtest.Start(t),
+		t: t, began: time.Now(), redis: redis, shares: len(redis.Primaries()), postgres: pgtest.Start(t),
 		http:    &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute}},
 		history: &chaos.History{Nodes: nodeCount},
 	}
