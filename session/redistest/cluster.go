@@ -93,7 +93,9 @@ func StartSentinels(t testing.TB, replicas int, down time.Duration, options ...s
 	set := &Sentinels{Servers: []*Server{Start(t, options...)}}
 	host, port, _ := net.SplitHostPort(set.Servers[0].Addr)
 	for range replicas {
-		set.Servers = append(set.Servers, Start(t, append([]string{"--replicaof", host + " " + port}, options...)...))
+		replica := Start(t, options...)
+		replica.ask(t, "replicaof", host, port) // not as an option: it would follow the first again when it is restarted as the primary
+		set.Servers = append(set.Servers, replica)
 	}
 	for range 3 {
 		config := filepath.Join(t.TempDir(), "sentinel.conf")
