@@ -126,7 +126,7 @@ func TestCommandLine(t *testing.T) {
 		b.at("That is all here")
 	})
 	const principal = "arn:aws:sts::" + account + ":assumed-role/Deployer-carol/carol"
-	if out, err := w.types(whoami + " --profile stint"); err != nil || out != principal {
+	if out, err := w.types(w.whoami + " --profile stint"); err != nil || out != principal {
 		t.Errorf("by the profile: %q, %v, want %s", out, err, principal)
 	}
 	b.open(n.url + "/portal/sessions")

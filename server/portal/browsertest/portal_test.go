@@ -27,7 +27,7 @@ func (b *tab) text(id string) string {
 // works pastes what the page shows into a shell, and fails the test unless the aws CLI is that principal then.
 func (b *tab) works(w *terminal, principal string) {
 	b.t.Helper()
-	if out, err := w.types(b.text("shell") + whoami); err != nil || out != principal {
+	if out, err := w.types(b.text("shell") + w.whoami); err != nil || out != principal {
 		b.t.Errorf("pasted into bash: %q, %v, want %s", out, err, principal)
 	}
 }
@@ -39,7 +39,7 @@ func (b *tab) profile(w *terminal) (command string) {
 	w.write(".aws/credentials", credentials)
 	w.write(".aws/config", b.text("config"))
 	name, _, _ := strings.Cut(strings.TrimPrefix(credentials, "["), "]")
-	return whoami + " --profile " + name
+	return w.whoami + " --profile " + name
 }
 
 // another is a second tab of the same browser.

@@ -3,6 +3,7 @@ package browsertest_test
 import (
 	"context"
 	"encoding/xml"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -123,17 +124,22 @@ func (n *stint) requestCertificate() []byte {
 
 // terminal is a shell of somebody who has nothing but the aws CLI. Extra variables are NAME=VALUE.
 type terminal struct {
-	t    *testing.T
-	home string
-	env  []string
+	t      *testing.T
+	home   string
+	env    []string
+	whoami string // the command that asks who one is
 }
 
 func (n *stint) terminal(extra ...string) *terminal {
 	n.t.Helper()
-	if err := exec.CommandContext(n.t.Context(), "aws", "--version").Run(); err != nil {
+	version, err := exec.CommandContext(n.t.Context(), "aws", "--version").CombinedOutput()
+	if err != nil {
 		need(n.t, "the aws CLI is not installed: run scripts/tools.sh")
 	}
-	w := &terminal{t: n.t, home: n.t.TempDir(), env: extra}
+	w := &terminal{t: n.t, home: n.t.TempDir(), env: extra, whoami: whoami}
+	if !knowsEndpoint(string(version)) { // Debian 12's would ask AWS itself
+		w.whoami += " --endpoint-url " + n.url
+	}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "STINT_") && !strings.HasPrefix(v, "HOME=") {
 			w.env = append(w.env, v)
@@ -144,6 +150,15 @@ func (n *stint) terminal(extra ...string) *terminal {
 }
 
 const whoami = "aws sts get-caller-identity --query Arn --output text"
+
+// knowsEndpoint reports whether the CLI honours variables and profiles that name an endpoint: from 1.29 and 2.13 on, of mid-2023.
+func knowsEndpoint(version string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "aws-cli/%d.%d.", &major, &minor); err != nil {
+		return false
+	}
+	return major == 1 && minor >= 29 || major == 2 && minor >= 13 || major > 2
+}
 
 // types runs what somebody types or pastes into a new shell.
 func (w *terminal) types(lines string) (output string, err error) {
