@@ -306,16 +306,11 @@ func (s *Service) ListOpenIDConnectProviderTags(
 
 // oidcProvider returns the caller's account's provider of that ARN if the caller may do the action on it.
 func (s *Service) oidcProvider(tx Tx, a access, providerARN string) (*OIDCProvider, error) {
-	parsed, err := arn.Parse(providerARN)
-	switch {
-	case err != nil || !parsed.IsIAM("oidc-provider") || !arn.ValidAccount(parsed.Account):
-		return nil, awserr.New(awserr.ValidationError, "Invalid ARN:  Could not be parsed!") // two spaces, as AWS
-	case parsed.Partition != arn.Partition:
-		return nil, awserr.New(awserr.ValidationError, "Invalid ARN partition")
-	case parsed.Account != a.caller.Account:
-		return nil, a.foreign(providerARN)
+	name, err := a.providerName("oidc-provider", providerARN)
+	if err != nil {
+		return nil, err
 	}
-	p, err := get[OIDCProvider](tx, a.caller.Account, "", strings.TrimPrefix(parsed.Resource, "oidc-provider/"))
+	p, err := get[OIDCProvider](tx, a.caller.Account, "", name)
 	return found(p, err, a, providerARN, func() []Tag { return p.Tags }, "OpenIDConnect Provider not found for arn "+providerARN)
 }
 

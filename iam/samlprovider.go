@@ -340,16 +340,11 @@ func (s *Service) ListSAMLProviderTags(
 
 // samlProvider returns the caller's account's provider of that ARN if the caller may do the action on it.
 func (s *Service) samlProvider(tx Tx, a access, providerARN string) (*SAMLProvider, error) {
-	parsed, err := arn.Parse(providerARN)
-	switch {
-	case err != nil || !parsed.IsIAM("saml-provider") || !arn.ValidAccount(parsed.Account):
-		return nil, awserr.New(awserr.ValidationError, "Invalid ARN:  Could not be parsed!") // two spaces, as AWS
-	case parsed.Partition != arn.Partition:
-		return nil, awserr.New(awserr.ValidationError, "Invalid ARN partition")
-	case parsed.Account != a.caller.Account:
-		return nil, a.foreign(providerARN)
+	name, err := a.providerName("saml-provider", providerARN)
+	if err != nil {
+		return nil, err
 	}
-	p, err := get[SAMLProvider](tx, a.caller.Account, "", strings.TrimPrefix(parsed.Resource, "saml-provider/"))
+	p, err := get[SAMLProvider](tx, a.caller.Account, "", name)
 	return found(p, err, a, providerARN, func() []Tag { return p.Tags }, "SAML provider "+providerARN+" not found.")
 }
 
