@@ -47,9 +47,10 @@ func (r *Revocation) Until() time.Time {
 // revocationGrace is how far clocks may differ without a revocation being forgotten too early.
 const revocationGrace = time.Hour
 
-// MaxRevocations bounds how many revocations of single sessions, and how many of all other kinds, are remembered at a time:
-// together some 30 MiB of memory. Whoever reaches it revokes by role or by account instead.
-const MaxRevocations = 100_000
+// MaxRevocations bounds how many revocations of single sessions, and how many of all other kinds, are remembered of an account at a
+// time: some 6 MiB of memory. Whoever reaches it revokes by role or by account instead. It counts for each account, since everybody who
+// holds a session may end it: whoever ends many must not keep others from ending theirs.
+const MaxRevocations = 10_000
 
 // ErrFull says that MaxRevocations is reached.
 var ErrFull = errors.New("too many revocations at a time")
@@ -110,7 +111,7 @@ type Revocations struct {
 
 	mu          sync.RWMutex
 	all         map[string]*Revocation
-	singles     int                     // of all, how many have a Credential
+	counts      map[criterion]int       // of all, by account and whether it has a Credential
 	credentials map[string]struct{}     // revoked, with all that they led to
 	cut         map[string]time.Time    // by root of a revoked credential, "" when it is not known: when that was last
 	before      map[criterion]time.Time // what meets the criterion and was issued earlier is revoked
@@ -125,6 +126,7 @@ type criterion struct {
 const (
 	everySession = "account"
 	byEntity     = "entity"
+	bySession    = "session"
 	byIssuer     = "issuer"
 )
 
@@ -138,7 +140,7 @@ func NewRevocations() *Revocations {
 func (v *Revocations) reset() {
 	v.all, v.credentials = make(map[string]*Revocation), make(map[string]struct{})
 	v.cut, v.before = make(map[string]time.Time), make(map[criterion]time.Time)
-	v.singles, v.subjects = 0, 0
+	v.counts, v.subjects = make(map[criterion]int), 0
 }
 
 // Add makes rs count, beside what counts already. One that is there, that nothing can be about any more at now, or that Check refuses
@@ -158,9 +160,9 @@ func (v *Revocations) add(r *Revocation) {
 		return
 	}
 	v.all[r.ID] = r
+	v.counts[quotaOf(r)]++
 	switch {
 	case r.Credential != "":
-		v.singles++
 		v.credentials[r.Credential] = struct{}{}
 		if r.Made.After(v.cut[r.Root]) {
 			v.cut[r.Root] = r.Made
@@ -202,13 +204,18 @@ func (v *Revocations) Forget(now time.Time) {
 func (v *Revocations) Room(r *Revocation) error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if n := v.singles; r.Credential != "" && n < MaxRevocations {
-		return nil
+	if v.counts[quotaOf(r)] >= MaxRevocations {
+		return ErrFull
 	}
-	if n := len(v.all) - v.singles; r.Credential == "" && n < MaxRevocations {
-		return nil
+	return nil
+}
+
+// quotaOf is what MaxRevocations counts r under.
+func quotaOf(r *Revocation) criterion {
+	if r.Credential != "" {
+		return criterion{account: r.Account, kind: bySession}
 	}
-	return ErrFull
+	return criterion{account: r.Account}
 }
 
 // Len is how many revocations count.

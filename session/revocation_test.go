@@ -164,6 +164,15 @@ func TestRevocations_Room(t *testing.T) {
 	if err := v.Room(role); err != nil {
 		t.Errorf("no room for a role: %v", err)
 	}
+	single.Account = "444455556666"
+	if err := v.Room(single); err != nil {
+		t.Errorf("no room for another account: %v", err)
+	}
+	v.Forget(single.Until())
+	single.Account = role.Account
+	if err := v.Room(single); err != nil {
+		t.Errorf("no room after all are forgotten: %v", err)
+	}
 }
 
 func BenchmarkRevoked(b *testing.B) {
