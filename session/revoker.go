@@ -117,7 +117,8 @@ func onlyIf(condition bool, err error) error {
 // overlap is how much of the log is read again: a revocation may be committed after later ones, by a node whose clock is behind.
 const overlap = 10 * time.Minute
 
-// Load reads what the log has to say that is new. The first time that is all: call it before any session is judged.
+// Load reads what the log has to say that is new. The first time that is all: call it before any session is judged. A revocation that
+// cannot be understood is an error; the others count all the same.
 func (r *Revoker) Load(ctx context.Context) error {
 	r.loading.Lock()
 	defer r.loading.Unlock()
@@ -131,6 +132,11 @@ func (r *Revoker) Load(ctx context.Context) error {
 		return fmt.Errorf("read revocations: %w", err)
 	}
 	r.view.Add(r.now(), found...)
+	for _, f := range found {
+		if err := f.Check(); err != nil { // of a newer version, or damaged: who is meant is not known here
+			return fmt.Errorf("read revocation %s: %w", f.ID, err)
+		}
+	}
 	r.loaded = began
 	return nil
 }

@@ -213,6 +213,26 @@ func TestRevoker_ReadsAgainWhatLateCommitsMayHaveAdded(t *testing.T) {
 	})
 }
 
+// A node that cannot tell whom a revocation is about says so, and does not start.
+func TestRevoker_WhatIsNotUnderstoodIsAnError(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	strange := ofSession("ASIA1")
+	strange.Credential = ""
+	l.all = []*session.Revocation{strange, ofSession("ASIA2")}
+	r := session.NewRevoker(session.RevokerConfig{Log: l})
+	if err := r.Load(t.Context()); !errors.Is(err, session.ErrInvalid) {
+		t.Errorf("reading it gives %v, want ErrInvalid", err)
+	}
+	if !revokedOn(r, "ASIA2") {
+		t.Error("the one that is understood does not count")
+	}
+	l.all = l.all[1:]
+	if err := r.Load(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRevoker_TidiesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
